@@ -92,7 +92,7 @@ class SyntheticRun:
         rng = np.random.default_rng([seed, int(biased)])
         self.samples = self._simulate(rng)
         self._maps = {
-            (row.sample, target): self._map(row.sample, rng)
+            (str(row.sample), target): self._map(str(row.sample), rng)
             for row in self.samples.itertuples()
             for target in TARGETS
         }
@@ -173,7 +173,7 @@ class SyntheticRun:
         for index, sample in enumerate(self._sources):
             evidence = 0.0 if _tool_is_hidden(index) else (1.0 if sample.label == first else -1.0)
             group = 1.0 if sample.groups["gender"] == "man" else -1.0
-            used = (0.7, 0.75) if self.biased else (1.7, 0.1)
+            used = (0.9, 0.6) if self.biased else (1.7, 0.1)
             logit = used[0] * evidence + used[1] * group + float(rng.normal(0, 0.5))
             predicted = first if logit > 0 else second
             rows.append(
@@ -198,7 +198,7 @@ class SyntheticRun:
         """Raw map of a sample: a blob on each region, weighted by what the model uses, and some noise."""
         tool, hair, face, coat = self.names
         weights = (
-            {tool: 0.5, hair: 1.2, face: 1.5, coat: 0.2}
+            {tool: 0.5, hair: 1.2, face: 1.5, coat: 0.9}
             if self.biased
             else {tool: 1.6, hair: 0.2, face: 0.2, coat: 0.5}
         )
@@ -290,9 +290,8 @@ class SyntheticRun:
             (table.metric == metric) & (table.region == region) & (table.target_class == target_class)
             & (table.target == "predicted") & (table.group == group) & (table.value == value)
         ].iloc[0]  # fmt: skip
-        return Effect(
-            metric, *(float(row[key]) for key in ("estimate", "low", "high", "p", "q")), int(row["n"])
-        )
+        estimate, low, high, p, q = (float(row[key]) for key in ("estimate", "low", "high", "p", "q"))
+        return Effect(metric, estimate, low, high, p, q, int(row["n"]))
 
     def _find(self) -> Sequence[Finding]:
         first, second = self.classes
@@ -307,7 +306,7 @@ class SyntheticRun:
         issue = Finding(
             "CAM101",
             f"Where it says {second}, {100 * attended.estimate:.0f} points more of the evidence lie on "
-            f"{self.union} than their area would hold; blurring them shifts its margin by {used.estimate:.2f} SD.",
+            f"{self.union} than its area would hold; blurring it shifts the margin by {used.estimate:.2f} SD.",
             "issue", "used", 0.8, second, self.union, "attribute", everybody, used,
             {"attended": attended, "used": used}, tuple(ranked[:4]), tuple(ranked[-2:]),
             f"Balance the training images of {second} by gender, then audit again.",
@@ -349,8 +348,8 @@ class SyntheticRun:
         if self.biased:
             return Verdict(
                 "issue", "Right for the wrong reason",
-                f"The model uses {self.union} to tell {self.classes[0]} from {self.classes[1]}: its evidence lies "
-                "there, and its score follows when they are blurred but not when as much is blurred elsewhere.",
+                f"The model uses {self.union} to tell {self.classes[0]} from {self.classes[1]}: the evidence "
+                "lies there, and the score follows when it is blurred but not when as much is elsewhere.",
             )  # fmt: skip
         return Verdict(
             "passed", "No shortcut found in what was examined",
@@ -473,7 +472,7 @@ def _localisation(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> dict[
 
 
 def _effects(measurements: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
-    """Means with normal intervals for every class and for all (target_class ""), for all samples and a gender."""
+    """Means with normal intervals per class and for all (target_class ""), for all samples and per gender."""
     table = measurements.merge(samples[["sample", "group_gender"]], on="sample").dropna(subset="value")
     keys = ["metric", "method", "target", "target_class", "region", "role", "group", "value_"]
     parts = [
