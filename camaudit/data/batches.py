@@ -1,0 +1,141 @@
+"""Batches in the model's frame, decoded ahead by threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from camaudit.data.geometry import Frame
+from camaudit.data.images import open_image
+from camaudit.data.masks import region_masks
+from camaudit.errors import DataError
+from camaudit.types import Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from camaudit.types import Preprocessing, Sample
+
+_AHEAD = 3
+_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive samples of a dataset, without those that could not be read.
+
+    Attributes:
+        index: number of the batch.
+        samples: the samples that could be read.
+        images: (n, height, width, 3) uint8, in the model's frame.
+        coverage: (n, regions, height, width) float32, the share of each input pixel that each region takes; NaN
+            where a sample has no annotation of the region.
+        valid: (n, height, width) bool, false on padding.
+        skipped: the samples that could not be read.
+    """
+
+    index: int
+    samples: tuple[Sample, ...]
+    images: NDArray[np.uint8]
+    coverage: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    skipped: tuple[Skipped, ...]
+
+
+def batches(
+    samples: Sequence[Sample],
+    preprocessing: Preprocessing,
+    regions: Mapping[str, Sequence[str]],
+    size: int,
+    *,
+    skip: frozenset[int] = frozenset(),
+) -> Iterator[Batch]:
+    """Decode a dataset in order, a few batches ahead.
+
+    Args:
+        samples: in the order of the dataset.
+        preprocessing: of the model.
+        regions: what the second axis of the coverage holds: a name, and the annotated regions it is the union of.
+        size: samples a batch; batch i always holds the samples from i·size on, whatever was skipped.
+        skip: numbers of batches that are not needed.
+    """
+    starts = [(number, start) for number, start in enumerate(range(0, len(samples), size)) if number not in skip]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        waiting: deque[tuple[int, list[tuple[Sample, Future[Read | Skipped]]]]] = deque()
+        for number, start in starts:
+            part = samples[start : start + size]
+            waiting.append(
+                (number, [(sample, pool.submit(read_sample, sample, preprocessing, regions)) for sample in part])
+            )
+            if len(waiting) > _AHEAD:
+                yield _collect(*waiting.popleft(), regions)
+        while waiting:
+            yield _collect(*waiting.popleft(), regions)
+
+
+@dataclass(frozen=True)
+class Read:
+    """One sample in the model's frame; the fields are those of a `Batch` without its first axis."""
+
+    image: NDArray[np.uint8]
+    coverage: Mapping[str, NDArray[np.float32]]
+    valid: NDArray[np.bool_]
+
+
+def read_sample(
+    sample: Sample, preprocessing: Preprocessing, regions: Mapping[str, Sequence[str]]
+) -> Read | Skipped:
+    """One sample in the model's frame, or why it could not be read."""
+    try:
+        image = open_image(sample.image)
+        frame = Frame.of(_size(image), preprocessing)
+        masks = region_masks(sample.regions, frame.size, image=str(sample.image))
+    except DataError as error:
+        return Skipped(sample.id, str(sample.image), str(error))
+    # united before resampling: the coverages of two parts that overlap cannot be added
+    coverage = {
+        name: frame.coverage(np.logical_or.reduce([masks[part] for part in parts]))
+        for name, parts in regions.items()
+        if all(part in masks for part in parts)
+    }
+    return Read(frame.image(image), coverage, frame.valid())
+
+
+def _size(image: Image.Image) -> tuple[int, int]:
+    return image.height, image.width
+
+
+def _collect(number: int, reads: list[tuple[Sample, Future[Read | Skipped]]], regions: Mapping[str, Sequence[str]]) -> Batch:
+    done = [(sample, future.result()) for sample, future in reads]
+    skipped = tuple(result for _, result in done if isinstance(result, Skipped))
+    good = [(sample, result) for sample, result in done if isinstance(result, Read)]
+    images = [result.image for _, result in good]
+    shapes = {image.shape for image in images}
+    if len(shapes) > 1:
+        sizes = ", ".join(sorted(f"{width}x{height}" for height, width, _ in shapes))
+        msg = (
+            f"The images have different sizes in the model's frame ({sizes}). "
+            "Set model.preprocessing.crop, or resize to a height and a width."
+        )
+        raise DataError(msg)
+    side = images[0].shape[:2] if images else (0, 0)
+    coverage = np.full((len(good), len(regions), *side), np.nan, dtype=np.float32)
+    for row, (_, result) in enumerate(good):
+        for column, name in enumerate(regions):
+            if name in result.coverage:
+                coverage[row, column] = result.coverage[name]
+    return Batch(
+        index=number,
+        samples=tuple(sample for sample, _ in good),
+        images=np.stack(images) if images else np.zeros((0, *side, 3), np.uint8),
+        coverage=coverage,
+        valid=np.stack([result.valid for _, result in good]) if good else np.zeros((0, *side), bool),
+        skipped=skipped,
+    )

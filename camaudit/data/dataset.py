@@ -1,0 +1,122 @@
+"""A labelled dataset: samples, and what their columns and regions mean."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from camaudit.config import DataConfig
+from camaudit.data.roles import as_config
+from camaudit.errors import DataError
+from camaudit.types import MaskFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from camaudit.config import RolesConfig
+    from camaudit.types import Region, Role, Sample
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples in a fixed order.
+
+    Attributes:
+        samples: the samples.
+        roles: the role of every region that occurs.
+        groups: names of the group columns.
+        source: where the samples were read from, as a configuration can repeat it.
+    """
+
+    samples: Sequence[Sample]
+    roles: RolesConfig
+    groups: tuple[str, ...]
+    source: DataConfig
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample], *, groups: Sequence[str] = (), source: DataConfig | None = None) -> Dataset:
+        """A dataset of samples that were made in Python.
+
+        Raises:
+            DataError: there is no sample, two share an id, or a region has different roles in different samples.
+        """
+        listed = tuple(samples)
+        if not listed:
+            msg = "The dataset is empty: there is no sample to audit."
+            raise DataError(msg)
+        seen: set[str] = set()
+        roles: dict[str, Role] = {}
+        for sample in listed:
+            if sample.id in seen:
+                msg = f"The id {sample.id!r} stands for two samples. Ids must be unique; name an id column."
+                raise DataError(msg)
+            seen.add(sample.id)
+            for region in sample.regions:
+                if roles.setdefault(region.name, region.role) != region.role:
+                    msg = f"Region {region.name!r} has more than one role; give it one."
+                    raise DataError(msg)
+        return cls(listed, as_config(roles), tuple(groups), source or DataConfig(format="memory"))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def regions(self) -> dict[str, Role]:
+        """The role of every single region, objects first."""
+        return self.roles.by_region()
+
+    def select(self, split: str | None) -> Dataset:
+        """The samples of one split; all of them for None.
+
+        Raises:
+            DataError: no sample is of this split.
+        """
+        if split is None:
+            return self
+        kept = tuple(sample for sample in self.samples if sample.split == split)
+        if not kept:
+            known = ", ".join(sorted({repr(sample.split) for sample in self.samples}))
+            msg = f"No sample has the split {split!r}; the splits are {known}."
+            raise DataError(msg)
+        return replace(self, samples=kept)
+
+    def fingerprint(self) -> str:
+        """sha256 of everything the table says, and of the images' and masks' sizes and names.
+
+        Pixels are not hashed: a fingerprint of a large dataset must not cost a pass over it.
+        """
+        digest = hashlib.sha256()
+        for sample in self.samples:
+            row = [
+                sample.id,
+                sample.image.name,
+                _bytes_on_disk(sample.image),
+                sample.label,
+                sorted(sample.groups.items()),
+                sample.split,
+                sample.subject,
+                [(region.name, region.role, _shape_key(region)) for region in sample.regions],
+            ]
+            digest.update(json.dumps(row).encode())
+        return digest.hexdigest()
+
+
+def _bytes_on_disk(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _shape_key(region: Region) -> object:
+    shape = region.shape
+    if isinstance(shape, np.ndarray):
+        return hashlib.sha256(np.packbits(shape).tobytes()).hexdigest()
+    if isinstance(shape, MaskFile):
+        return [shape.path.name, _bytes_on_disk(shape.path), shape.values]
+    return repr(shape)

@@ -1,0 +1,99 @@
+"""Find the layer whose activations still have a place in the image, and are the last to have one."""
+
+from __future__ import annotations
+
+import difflib
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from camaudit.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# what only moves or thins out an activation is not what computed it
+_PASSIVE = (
+    nn.Identity,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.MaxPool2d,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+)
+
+
+def find_target_layer(module: nn.Module, example: torch.Tensor) -> str:
+    """Name of the last module whose output is a grid of channels, as Grad-CAM's section 3 asks for.
+
+    Of modules that return the very same tensor (a block and its last activation) the outermost is named.
+
+    Args:
+        module: the model.
+        example: an input, (1, 3, height, width).
+
+    Raises:
+        ModelError: no module returns (batch, channels, h, w) with more than one position.
+    """
+    calls: list[tuple[str, torch.Tensor]] = []
+    passed_on: set[int] = set()
+
+    def record(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(called: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+            if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[-2] * output.shape[-1] > 1:
+                calls.append((name, output))
+                if isinstance(called, _PASSIVE) and not any(output is given for given in inputs):
+                    passed_on.add(id(output))
+
+        return hook
+
+    with ExitStack() as hooks, evaluating(module), torch.inference_mode():
+        for name, part in module.named_modules():
+            if name:
+                hooks.callback(part.register_forward_hook(record(name)).remove)
+        module(example)
+
+    active = [(name, output) for name, output in calls if id(output) not in passed_on]
+    if not active:
+        msg = (
+            f"No layer of {type(module).__name__} returns (batch, channels, h, w) with more than one position, "
+            "so a map has no place to be made. Name a target layer."
+        )
+        raise ModelError(msg)
+    last = active[-1][1]
+    # an activation that works in place returns its input: the later of two equally outer names is the finished one
+    return min((name for name, output in reversed(active) if output is last), key=lambda name: name.count("."))
+
+
+def module_at(module: nn.Module, name: str) -> nn.Module:
+    """The sub-module of that name.
+
+    Raises:
+        ModelError: there is none.
+    """
+    parts = dict(module.named_modules())
+    if name not in parts or not name:
+        close = difflib.get_close_matches(name, parts, n=3)
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "print(model) lists them."
+        msg = f"{type(module).__name__} has no layer {name!r}; {hint}"
+        raise ModelError(msg)
+    return parts[name]
+
+
+class evaluating:  # noqa: N801 - a context manager reads as a verb
+    """The model in evaluation mode; every part gets its own mode back."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+
+    def __enter__(self) -> nn.Module:
+        self._modes = [(part, part.training) for part in self._module.modules()]
+        self._module.eval()
+        return self._module
+
+    def __exit__(self, *_: object) -> None:
+        for part, training in self._modes:
+            part.training = training

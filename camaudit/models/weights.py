@@ -1,0 +1,81 @@
+"""Read weights from disk without executing anything, and fit them to an architecture."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING
+
+import torch
+
+from camaudit.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from torch import nn
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The state dict in a file.
+
+    Raises:
+        ModelError: the file is missing, is no state dict, or is a pickle that wants to run code.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors import SafetensorError  # noqa: PLC0415 - only for such files
+            from safetensors.torch import load_file  # noqa: PLC0415
+
+            try:
+                return load_file(path)
+            except SafetensorError as error:
+                msg = f"{path} is not a safetensors file: {error}. Save the weights again."
+                raise ModelError(msg) from None
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, IsADirectoryError):
+        msg = f"{path} does not exist or is a folder. Give the weights file in model.weights."
+        raise ModelError(msg) from None
+    except pickle.UnpicklingError:
+        msg = (
+            f"{path} holds more than weights: loading it could run code, so it was refused and nothing was run. "
+            "Save the state dict alone: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
+        )
+        raise ModelError(msg) from None
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        msg = f"{path} cannot be read as weights: {error}. Save the state dict again."
+        raise ModelError(msg) from None
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        msg = f"{path} is not a state dict (a mapping of names to tensors). Save model.state_dict()."
+        raise ModelError(msg)
+    return state
+
+
+def fit_weights(
+    module: nn.Module, state: Mapping[str, torch.Tensor], *, where: Path, classes: Sequence[str]
+) -> None:
+    """Load a state dict into an architecture, strictly.
+
+    Raises:
+        ModelError: names or shapes differ; a head of another size is named as such.
+    """
+    own = module.state_dict()
+    shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
+    if shapes and all(own[key].shape[1:] == state[key].shape[1:] for key in shapes):
+        msg = (
+            f"{where} has a head of {len(state[shapes[0]])} outputs ({shapes[0]}) but model.classes names "
+            f"{len(classes)}: {', '.join(classes[:6])}. Name every class, in the order of the outputs."
+        )
+        raise ModelError(msg)
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if missing or unknown or shapes:
+        parts = [
+            f"{len(names)} {what} (such as {names[0]})"
+            for names, what in ((missing, "missing"), (unknown, "unknown"), (shapes, "of another shape"))
+            if names
+        ]
+        msg = f"{where} does not fit {type(module).__name__}: {', '.join(parts)}. Name the architecture it was trained as."
+        raise ModelError(msg)
+    module.load_state_dict(dict(state))

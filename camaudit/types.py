@@ -1,0 +1,405 @@
+"""The values that every stage shares. Frozen, without behaviour beyond what follows from their fields.
+
+Arrays in these values are not copied: treat them as read-only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+Role = Literal["object", "attribute", "context"]
+Status = Literal["issue", "tip", "passed", "insufficient", "not_applicable"]
+Rung = Literal["attended", "trusted", "used", "harms"]
+
+RUNGS: tuple[Rung, ...] = ("attended", "trusted", "used", "harms")
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A mask on disk, the size of its image.
+
+    Attributes:
+        path: a single-channel or palette image.
+        values: the pixel values that belong to the region; None: every pixel that is not zero.
+    """
+
+    path: Path
+    values: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """Outlines in pixels of the image, x to the right and y down; each ring is ((x, y), ...)."""
+
+    rings: tuple[tuple[tuple[float, float], ...], ...]
+
+
+@dataclass(frozen=True)
+class Box:
+    """An axis-parallel box in pixels of the image: left, top, width, height."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Region:
+    """A named part of one image.
+
+    Attributes:
+        name: such as ``stethoscope`` or ``hair``.
+        role: ``object`` (what the model should use), ``attribute`` (what it should not), ``context`` (the rest).
+        shape: a boolean array (height, width) of the image, or where such a mask comes from.
+    """
+
+    name: str
+    role: Role
+    shape: NDArray[np.bool_] | MaskFile | Polygon | Box
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled image of a dataset.
+
+    Attributes:
+        id: unique within the dataset, stable between runs.
+        image: path of the image file.
+        label: the true class by name; None where it is not known.
+        groups: values of the grouping columns, such as ``{"gender": "woman"}``.
+        regions: the annotated regions; a region that is absent from the list was not annotated, a region whose
+            mask is empty was annotated as not there.
+        split: such as ``test``; None where the data has no splits.
+        subject: what the sample is an instance of (a person, a patient); the unit that intervals resample.
+    """
+
+    id: str
+    image: Path
+    label: str | None
+    groups: Mapping[str, str] = field(default_factory=dict)
+    regions: tuple[Region, ...] = ()
+    split: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes the model's input: resize, centre crop, scale to [0, 1], normalise.
+
+    Attributes:
+        resize: the shorter side in pixels after resizing, or (height, width); None: not resized.
+        crop: the centre crop, side in pixels or (height, width); None: not cropped. A crop larger than the resized
+            image pads it with black before normalising; the padding takes no part in any measurement.
+        mean: per channel, of values in [0, 1].
+        std: per channel, of values in [0, 1].
+        interpolation: Pillow's name of the filter: ``bilinear``, ``bicubic`` or ``nearest``.
+    """
+
+    resize: int | tuple[int, int] | None
+    crop: int | tuple[int, int] | None
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
+
+
+@dataclass(frozen=True)
+class OutputTarget:
+    """The scalar of the model's output that a map explains, always before the softmax.
+
+    Attributes:
+        kind: ``predicted`` (the class with the highest score), ``label`` (the true class), ``class`` (the one in
+            `classes`), ``contrast`` (score of the first class in `classes` minus that of the second).
+        classes: class names, as `kind` needs them.
+    """
+
+    kind: Literal["predicted", "label", "class", "contrast"]
+    classes: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The name used in file names, tables and on the command line, such as ``class:nurse``."""
+        return self.kind if not self.classes else f"{self.kind}:{','.join(self.classes)}"
+
+
+@dataclass(frozen=True)
+class AttributionMap:
+    """One raw attribution map.
+
+    Attributes:
+        values: (h, w) float32 on the target layer's own grid, not normalised, non-negative after the method's own
+            ReLU; the unit is that of the score, up to the constants the method leaves out.
+        sample: id of the sample.
+        method: id of the method, such as ``gradcam``.
+        layer: name of the module the map was made at.
+        target: id of the output target, such as ``predicted``.
+    """
+
+    values: NDArray[np.float32]
+    sample: str
+    method: str
+    layer: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number about one sample: a tidy row of ``measurements.parquet``.
+
+    Attributes:
+        sample: id of the sample.
+        method: what was measured: an attribution method (``gradcam``) or an edit (``blur``).
+        target: id of the output target.
+        target_class: the class the target stands for in this sample.
+        region: a region's name, or several joined by ``+`` for their union.
+        role: the role of the region.
+        metric: such as ``mass``, ``lift``, ``excess``, ``pointing``, ``shift``.
+        value: NaN where the measure is not defined (an empty mask, a map of zero mass).
+    """
+
+    sample: str
+    method: str
+    target: str
+    target_class: str
+    region: str
+    role: Role
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A mean over samples with its uncertainty.
+
+    Attributes:
+        name: the metric.
+        estimate: the mean.
+        low: lower end of the 95 % interval; NaN where there are too few samples.
+        high: upper end.
+        p: two-sided p-value against zero; NaN where it is not tested.
+        q: p after Benjamini-Hochberg over the table the effect stands in.
+        n: number of samples with a defined value.
+    """
+
+    name: str
+    estimate: float
+    low: float
+    high: float
+    p: float
+    q: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Samples of one class whose maps lie in the same place.
+
+    Attributes:
+        target_class: the class whose maps were clustered.
+        index: 0 for the largest cluster of its class.
+        members: sample ids, the most typical first.
+        mean_map: (h, w) float32, the mean of the members' maps, each divided by its sum.
+        region_shares: mean share of the map's mass in each region.
+        group_shares: for every group column, the share of each of its values among the members.
+        error_rate: share of the members that the model gets wrong; NaN without labels.
+    """
+
+    target_class: str
+    index: int
+    members: tuple[str, ...]
+    mean_map: NDArray[np.float32]
+    region_shares: Mapping[str, float]
+    group_shares: Mapping[str, Mapping[str, float]]
+    error_rate: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One decision of the audit, on the ladder attended / trusted / used / harms.
+
+    Attributes:
+        code: stable, documented in ``docs/findings.md``, such as ``CAM101``.
+        title: one sentence a colleague would say, with the figures that carry it.
+        status: ``issue``, ``tip``, ``passed``, ``insufficient`` or ``not_applicable``.
+        rung: the highest rung reached; None where none was.
+        severity: 0 (nothing) to 1; orders the findings, is not a probability.
+        target_class: the class concerned, or None for all.
+        region: the region concerned.
+        role: its role.
+        group: the group concerned, such as ``{"gender": "man"}``; empty for all samples.
+        effect: the effect that decided the status.
+        evidence: one effect for each rung that was examined, by the rung's name.
+        samples: ids of exemplars, the strongest first.
+        counter_samples: ids of samples of the same class that contradict the finding most.
+        advice: what to do next.
+    """
+
+    code: str
+    title: str
+    status: Status
+    rung: Rung | None
+    severity: float
+    target_class: str | None
+    region: str | None
+    role: Role | None
+    group: Mapping[str, str]
+    effect: Effect | None
+    evidence: Mapping[str, Effect]
+    samples: tuple[str, ...]
+    counter_samples: tuple[str, ...]
+    advice: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The whole audit in one paragraph.
+
+    Attributes:
+        status: the gravest that follows from the findings.
+        headline: a few words.
+        text: one paragraph in plain words.
+    """
+
+    status: Status
+    headline: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An image that could not be audited, and why."""
+
+    sample: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunManifest:
+    """What a run is, in ``manifest.json``.
+
+    Attributes:
+        schema_version: of the run directory's layout.
+        name: the run directory's name.
+        stages: state of each stage, ``pending``, ``running`` or ``done``, in order.
+        hashes: sha256 of the resolved ``config``, of the ``model``'s weights and of the ``data``'s table.
+        versions: of python, camaudit, torch and the other packages that decide the numbers.
+        seed: of every random choice in the run.
+        device: such as ``cpu`` or ``NVIDIA H200``.
+        model: name of the model.
+        classes: class names in the order of the head's outputs.
+        target_layer: name of the module the maps are made at.
+        grid: (h, w) of the maps.
+        frame: (height, width) in pixels of the model's input.
+        preprocessing: the resolved preprocessing.
+        methods: ids of the methods.
+        targets: ids of the output targets.
+        roles: role of every region, unions included.
+        groups: names of the group columns.
+        samples: number of samples in the dataset.
+        skipped: the images that could not be audited.
+        warnings: what the reader of the run should know, one sentence each.
+        seconds: wall time of each stage that is done.
+    """
+
+    schema_version: int
+    name: str
+    stages: Mapping[str, str]
+    hashes: Mapping[str, str]
+    versions: Mapping[str, str]
+    seed: int
+    device: str
+    model: str
+    classes: tuple[str, ...]
+    target_layer: str
+    grid: tuple[int, int]
+    frame: tuple[int, int]
+    preprocessing: Preprocessing
+    methods: tuple[str, ...]
+    targets: tuple[str, ...]
+    roles: Mapping[str, Role]
+    groups: tuple[str, ...]
+    samples: int
+    skipped: tuple[Skipped, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+class AuditedRun(Protocol):
+    """The read side of a run: what report, browse and compare see of it."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def manifest(self) -> RunManifest: ...
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration as plain values."""
+        ...
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """One row a sample, in the order of the dataset.
+
+        Columns: ``sample`` (id), ``image`` (path as text), ``label``, ``predicted`` (class names), ``correct``
+        (boolean, missing without a label), ``confidence`` (softmax of the predicted class), ``margin`` (score of the
+        predicted class minus the next best), ``split``, ``subject``, ``group_NAME`` for every group column,
+        ``score_CLASS`` (before softmax) for every class, ``scale_METHOD_TARGET`` (the maximum of the raw map).
+        """
+        ...
+
+    @property
+    def measurements(self) -> pd.DataFrame:
+        """Rows of `Measurement`, tidy."""
+        ...
+
+    @property
+    def effects(self) -> pd.DataFrame:
+        """One row an effect.
+
+        Columns: ``metric, method, target, target_class, region, role, group, value, estimate, low, high, p, q, n``;
+        ``group`` is a group column's name and ``value`` one of its values, both empty text for all samples.
+        """
+        ...
+
+    @property
+    def clusters(self) -> pd.DataFrame:
+        """One row a clustered sample.
+
+        Columns: ``sample, method, target, target_class, cluster`` (index), ``rank`` (0 for the most typical member),
+        ``x, y`` (the 2-d embedding).
+        """
+        ...
+
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+
+    @property
+    def verdict(self) -> Verdict: ...
+
+    def attribution(self, sample: str, method: str | None = None, target: str | None = None) -> AttributionMap:
+        """The raw map of one sample; the first method and target of the run where none is named."""
+        ...
+
+    def picture(self, sample: str) -> NDArray[np.uint8]:
+        """The image as the model sees it, before normalising: (height, width, 3) in the model's frame."""
+        ...
+
+    def masks(self, sample: str) -> Mapping[str, NDArray[np.bool_]]:
+        """The single regions of a sample (no unions), each (height, width) in the model's frame."""
+        ...
+
+    def source(self, sample: str) -> Sample:
+        """The sample as the dataset has it, with masks in the frame of the original image."""
+        ...
