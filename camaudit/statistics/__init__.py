@@ -1,0 +1,28 @@
+"""What samples say together: means with BCa intervals, sign-flip tests, multiplicity, groups.
+
+The unit is the sample, or the subject where samples share one, never the pixel. Every function is a pure
+function of its arguments and a seed, bit for bit independent of the order of the rows, and answers degenerate
+data (nothing, constants, a single class) with NaN or an empty table rather than with an exception.
+"""
+
+from __future__ import annotations
+
+from camaudit.statistics.effects import MINIMUM, TESTED, compare_effects, effects
+from camaudit.statistics.groups import association, group_table
+from camaudit.statistics.intervals import Interval, mean_interval, proportion_interval
+from camaudit.statistics.multiplicity import benjamini_hochberg
+from camaudit.statistics.permutation import sign_flip_test
+
+__all__ = [
+    "MINIMUM",
+    "TESTED",
+    "Interval",
+    "association",
+    "benjamini_hochberg",
+    "compare_effects",
+    "effects",
+    "group_table",
+    "mean_interval",
+    "proportion_interval",
+    "sign_flip_test",
+]

@@ -1,0 +1,61 @@
+"""The unit of statistics: a sample, or all samples of one subject together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+class Units(NamedTuple):
+    """Independent units, in an order that does not depend on the order of the rows.
+
+    Attributes:
+        sums: (units,) float64, the sum of each unit's values.
+        counts: (units,) float64, how many values each unit has, at least 1.
+    """
+
+    sums: NDArray[np.float64]
+    counts: NDArray[np.float64]
+
+    @property
+    def n(self) -> int:
+        """The number of values in all units."""
+        return int(self.counts.sum())
+
+    @property
+    def mean(self) -> float:
+        """The mean over the values, not over the units; NaN where there are none."""
+        return float(self.sums.sum() / self.counts.sum()) if self.sums.size else float("nan")
+
+
+def units(values: ArrayLike, subjects: ArrayLike | None = None) -> Units:
+    """Collect values by subject.
+
+    Args:
+        values: (n,) numbers; NaN and infinities are left out.
+        subjects: (n,) identifiers; a value whose subject is missing is a unit of its own. None: every value
+            is.
+
+    Returns:
+        The units that have a value left.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    defined = np.isfinite(numbers)
+    # sorted throughout: a sum of floats, and what a seed draws, would otherwise depend on the order of the
+    # rows
+    order = np.argsort(numbers[defined], kind="stable")
+    numbers = numbers[defined][order]
+    if subjects is None:
+        return Units(numbers, np.ones(numbers.size))
+    codes, names = pd.factorize(pd.Series(np.asarray(subjects))[defined].to_numpy()[order])
+    missing = codes < 0
+    codes[missing] = len(names) + np.arange(missing.sum())
+    counts = np.bincount(codes).astype(np.float64)
+    sums = np.bincount(codes, weights=numbers).astype(np.float64)
+    ranked = np.lexsort((counts, sums))
+    return Units(sums[ranked], counts[ranked])
