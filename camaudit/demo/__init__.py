@@ -1,0 +1,1 @@
+"""The doctor/nurse demo: small licensed data and the two models' training."""
