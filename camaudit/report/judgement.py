@@ -1,0 +1,207 @@
+"""Verdict and findings, as the page shows them: the rungs reached, the figures behind them, the pictures."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from camaudit.report import plots, words
+from camaudit.types import RUNGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from markupsafe import Markup
+
+    from camaudit.report.album import Album, Shot
+    from camaudit.types import AuditedRun, Effect, Finding, Rung, Status
+
+STATUSES: Mapping[Status, str] = {
+    "issue": "Issue",
+    "tip": "Tip",
+    "insufficient": "Not enough evidence",
+    "passed": "Passed",
+    "not_applicable": "Not applicable",
+}
+"""Statuses in the order of the page, as it names them."""
+
+QUESTIONS: Mapping[Rung, str] = {
+    "attended": "does the evidence lie there?",
+    "trusted": "can the map be believed?",
+    "used": "does the score follow an edit?",
+    "harms": "is a group classified worse?",
+}
+IN_FULL = 8
+"""Issues and tips beyond this many are listed without pictures."""
+LISTED = 60
+"""Findings of one status beyond this many are only counted."""
+
+
+class Step(NamedTuple):
+    """A rung of the ladder."""
+
+    name: Rung
+    question: str
+    state: Literal["reached", "missed", "unexamined"]
+
+
+class Row(NamedTuple):
+    """An effect as words and interval plot; `reason` says why there is none."""
+
+    name: str
+    what: str
+    plot: Markup | None
+    estimate: str
+    interval: str
+    n: int
+    q: str
+    reason: str
+
+
+class Card(NamedTuple):
+    """A finding with everything that is drawn of it."""
+
+    finding: Finding
+    status: str
+    where: tuple[str, ...]
+    steps: tuple[Step, ...]
+    rows: tuple[Row, ...]
+    shots: tuple[Shot, ...]
+    counter_shots: tuple[Shot, ...]
+
+
+class Group(NamedTuple):
+    """The findings of one status: the first ones in full, others as a line each, the rest counted."""
+
+    status: Status
+    title: str
+    total: int
+    full: tuple[Card, ...]
+    brief: tuple[Card, ...]
+    uncounted: int
+
+
+def groups(run: AuditedRun, album: Album, max_samples: int) -> list[Group]:
+    """The findings by status, the gravest first."""
+    scales = scales_of(run.findings)
+    made = []
+    for status, title in STATUSES.items():
+        mine = sorted((f for f in run.findings if f.status == status), key=lambda f: -f.severity)
+        if not mine:
+            continue
+        in_full = IN_FULL if status in {"issue", "tip"} else 0
+        full = tuple(card(run, finding, scales, album, max_samples) for finding in mine[:in_full])
+        brief = tuple(card(run, finding, scales, None, 0) for finding in mine[in_full : in_full + LISTED])
+        made.append(Group(status, title, len(mine), full, brief, len(mine) - len(full) - len(brief)))
+    return made
+
+
+def card(
+    run: AuditedRun, finding: Finding, scales: Mapping[str, plots.Axis], album: Album | None, max_samples: int
+) -> Card:
+    """One finding; without an album it has no pictures."""
+    where = [f"class {finding.target_class}"] if finding.target_class is not None else []
+    where += [f"{words.region(finding.region)} ({finding.role})"] if finding.region else []
+    where += [f"{name}: {value}" for name, value in finding.group.items()]
+    known = set(run.samples["sample"]) if album is not None else set()
+
+    def shots(samples: Iterable[str], at_most: int) -> tuple[Shot, ...]:
+        chosen = [sample for sample in samples if sample in known][:at_most]
+        return tuple(album.shot(run, sample, finding.region) for sample in chosen) if album else ()
+
+    return Card(
+        finding,
+        STATUSES[finding.status],
+        tuple(where),
+        ladder(finding),
+        tuple(_rows(finding, scales)),
+        shots(finding.samples, max_samples),
+        shots(finding.counter_samples, max(1, max_samples // 2)),
+    )
+
+
+def ladder(finding: Finding) -> tuple[Step, ...]:
+    """How far a finding got: a rung is reached up to the highest one, if it was examined."""
+    top = RUNGS.index(finding.rung) if finding.rung is not None else -1
+    steps = []
+    for index, rung in enumerate(RUNGS):
+        examined = rung in finding.evidence or index == top
+        state: Literal["reached", "missed", "unexamined"] = "unexamined"
+        if examined:
+            state = "reached" if index <= top else "missed"
+        steps.append(Step(rung, QUESTIONS[rung], state))
+    return tuple(steps)
+
+
+def scales_of(findings: Iterable[Finding]) -> dict[str, plots.Axis]:
+    """One axis a metric, so that intervals of different findings can be compared."""
+    values: dict[str, list[float]] = {}
+    for finding in findings:
+        for effect in _effects(finding).values():
+            values.setdefault(effect.name, []).extend((effect.estimate, effect.low, effect.high))
+    return {name: plots.axis(name, numbers) for name, numbers in values.items()}
+
+
+def row(name: str, effect: Effect, scale: plots.Axis | None) -> Row:
+    """An effect in words, and as a plot where it has an estimate and there is a scale."""
+    said = words.metric(effect.name).name
+    value, ends = words.estimate(effect), words.interval(effect)
+    plot = None
+    if scale is not None and math.isfinite(effect.estimate):
+        spoken = f"{said}: {value}, 95{words.NARROW}% interval {ends or 'not known'}, n = {effect.n}"
+        plot = plots.interval_plot(scale, [plots.Point(effect.estimate, effect.low, effect.high)], spoken)
+    q = words.adjusted(effect.q)
+    return Row(name, said, plot, value, ends, effect.n, q, words.undefined(effect))
+
+
+def certainty(run: AuditedRun) -> list[str]:
+    """How sure the verdict is, a sentence each."""
+    manifest, findings, verdict = run.manifest, run.findings, run.verdict
+    said = []
+    deciding = _deciding(findings, verdict.status)
+    if deciding is not None:
+        effect = deciding.effect or next(iter(deciding.evidence.values()))
+        ends, q = words.interval(effect), words.adjusted(effect.q)
+        said.append(
+            f"The figure that decides: {words.metric(effect.name).name}, {words.estimate(effect)} "
+            f"(95{words.NARROW}% interval {ends}; n = {effect.n}{'; ' + q if q else ''})."
+        )
+    counts = Counter(finding.status for finding in findings)
+    if findings:
+        parts = [f"{counts[status]} {title.lower()}" for status, title in STATUSES.items() if counts[status]]
+        said.append(f"{words.plural(len(findings), 'question')} asked: {', '.join(parts)}.")
+    if not any("trusted" in finding.evidence for finding in findings):
+        said.append("Not examined: whether the attribution maps of this model can be believed.")
+    audited = (
+        f"{manifest.samples - len(manifest.skipped):,} of {words.plural(manifest.samples, 'image')} audited"
+    )
+    said.append(f"{audited}, {len(manifest.skipped):,} skipped." if manifest.skipped else f"{audited}.")
+    return said
+
+
+def _deciding(findings: Sequence[Finding], status: Status) -> Finding | None:
+    """The gravest finding of the verdict's status that has an interval."""
+    if status not in {"issue", "tip"}:
+        return None
+    mine = [f for f in findings if f.status == status and _has_interval(f)]
+    return max(mine, key=lambda f: f.severity, default=None)
+
+
+def _has_interval(finding: Finding) -> bool:
+    effect = finding.effect or next(iter(finding.evidence.values()), None)
+    return effect is not None and not words.undefined(effect)
+
+
+def _effects(finding: Finding) -> Mapping[str, Effect]:
+    """The effect of every rung that was examined; where there is none, the one that decided."""
+    if finding.evidence:
+        return finding.evidence
+    return {finding.rung or "": finding.effect} if finding.effect is not None else {}
+
+
+def _rows(finding: Finding, scales: Mapping[str, plots.Axis]) -> Iterable[Row]:
+    effects = _effects(finding)
+    order = {rung: index for index, rung in enumerate(RUNGS)}
+    for rung in sorted(effects, key=lambda name: order.get(name, len(order))):  # type: ignore[call-overload]
+        yield row(rung, effects[rung], scales.get(effects[rung].name))

@@ -1,0 +1,97 @@
+"""How a run was made, and what it cannot show, in sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from camaudit.report import tables, words
+from camaudit.statistics import MINIMUM
+
+if TYPE_CHECKING:
+    from camaudit.types import AuditedRun, Preprocessing
+
+TARGETS = {"predicted": "the predicted class", "label": "the true class"}
+
+
+def facts(run: AuditedRun) -> list[tuple[str, list[str]]]:
+    """Names and values of what decides the numbers; a value of several lines is a list."""
+    manifest = run.manifest
+    targets = [f"{name} ({TARGETS[name]})" if name in TARGETS else name for name in manifest.targets]
+    height, width = manifest.frame
+    rows, columns = manifest.grid
+    edit = tables.edits(run)
+    return [
+        ("Run", [manifest.name]),
+        ("Model", [manifest.model]),
+        ("Classes", [words.listing(manifest.classes)]),
+        ("Target layer", [f"{manifest.target_layer}, a grid of {rows} by {columns} cells"]),
+        ("Input", [f"{width} by {height} pixels: {preprocessing(manifest.preprocessing)}"]),
+        ("Maps", [f"{words.listing(manifest.methods)}; target: {words.listing(targets)}"]),
+        ("Edits", [words.listing(edit)] if edit else ["none"]),
+        ("Regions", [f"{words.region(name)} ({role})" for name, role in manifest.roles.items()] or ["none"]),
+        ("Groups", [words.listing(manifest.groups)] if manifest.groups else ["none"]),
+        ("Seed and device", [f"{manifest.seed}, {manifest.device}"]),
+        ("Versions", [f"{name} {version}" for name, version in manifest.versions.items()]),
+        ("SHA-256", [f"{name} {value}" for name, value in manifest.hashes.items()]),
+        ("Time", [f"{name} {words.number(seconds, 1)} s" for name, seconds in manifest.seconds.items()]),
+    ]
+
+
+def preprocessing(given: Preprocessing) -> str:
+    """The way of an image to the model's input."""
+
+    def size(side: int | tuple[int, int]) -> str:
+        return f"to {side[1]} by {side[0]}" if isinstance(side, tuple) else f"the shorter side to {side}"
+
+    steps = [f"{size(given.resize)} ({given.interpolation})"] if given.resize is not None else []
+    if given.crop is not None:
+        height, width = given.crop if isinstance(given.crop, tuple) else (given.crop, given.crop)
+        steps.append(f"centre crop of {width} by {height}")
+    mean, deviation = (", ".join(f"{value:g}" for value in values) for values in (given.mean, given.std))
+    return "; ".join([*steps, f"mean {mean}", f"standard deviation {deviation}"])
+
+
+def statistics(run: AuditedRun) -> list[str]:
+    """What was counted, how, and how sure it can be."""
+    said = [
+        "The unit is the image, or the subject where the data names one; never the pixel.",
+        "The evidence on a region is the part of the raw map's sum that lies on it. Its chance level is the region's "
+        "part of the picture: a map that knows nothing has as much.",
+        f"Intervals are 95{words.NARROW}% bootstrap intervals (BCa), for accuracies Wilson's. Under {MINIMUM} images "
+        "no interval is given.",
+        "Differences from zero are tested by flipping signs at random; q is the p-value after Benjamini and "
+        "Hochberg's correction for the number of questions asked.",
+    ]
+    if tables.edits(run):
+        said.append(
+            "An edit's shift is what the margin (score of the class minus the best other one, in its standard "
+            "deviations over the images) loses when the region is edited, minus what it loses when an equal area "
+            "elsewhere is edited: zero means that the place does not matter."
+        )
+    said.append(
+        "Drawn maps are scaled to their own maximum: colours compare places within a picture, not pictures."
+    )
+    return said
+
+
+def limits(run: AuditedRun) -> list[str]:
+    """What a reader must not conclude."""
+    rows, columns = run.manifest.grid
+    said = [
+        "A shortcut that has no place: a blur, a colour cast, noise, a camera's or a scanner's signature. Maps "
+        "of where cannot show it, and a clean map is no proof that there is none.",
+        "Anything outside the annotated regions. What was not outlined was not asked about.",
+        f"Details finer than the map. It has {rows} by {columns} cells, and evidence on a small region spills over.",
+    ]
+    if tables.edits(run):
+        said.append(
+            "How the model treats real pictures without the region: an edited picture is one it has never met. The "
+            "control edits take the mere damage out, where there is room for them."
+        )
+    if not any("trusted" in finding.evidence for finding in run.findings):
+        said.append(
+            "Whether the maps depend on what the model has learnt at all. The randomisation check, the rung "
+            "“trusted”, was not part of this run."
+        )
+    said.append("Other data. The figures hold for images like these, with these groups in these proportions.")
+    return said

@@ -1,0 +1,80 @@
+"""The page of one run."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from camaudit.report import judgement, making, patterns, tables, templates
+from camaudit.report.album import Album, legend
+
+if TYPE_CHECKING:
+    from camaudit.report.album import Shot
+    from camaudit.types import AuditedRun
+
+MAX_SAMPLES = 4
+
+
+def render(run: AuditedRun, *, max_samples: int = MAX_SAMPLES) -> str:
+    """The report of a run as one self-contained HTML page.
+
+    Args:
+        run: a run that is done.
+        max_samples: at most this many exemplars are shown for a finding, half as many counter-exemplars, and as many
+            for a cluster.
+    """
+    album = Album()
+    return templates.render(
+        "report.html",
+        run=run,
+        manifest=run.manifest,
+        verdict=run.verdict,
+        statuses=judgement.STATUSES,
+        certainty=judgement.certainty(run),
+        groups=judgement.groups(run, album, max_samples),
+        errors=surest_errors(run, album, max_samples),
+        legend=legend(run.manifest.roles),
+        regions=tables.region_tables(run),
+        edits=tables.edits(run),
+        group_tables=tables.group_tables(run),
+        patterns=patterns.patterns(run, album, max_samples),
+        facts=making.facts(run),
+        methods=making.statistics(run),
+        limits=making.limits(run),
+        album=album,
+    )
+
+
+def write(run: AuditedRun, path: Path | str, *, max_samples: int = MAX_SAMPLES) -> Path:
+    """Writes `render`'s page; the file is there whole or not there."""
+    return save(render(run, max_samples=max_samples), path)
+
+
+def save(text: str, path: Path | str) -> Path:
+    """Writes text beside its name, then renames it."""
+    goal = Path(path)
+    goal.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=goal.parent, prefix=f".{goal.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(goal)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return goal
+
+
+def surest_errors(run: AuditedRun, album: Album, max_samples: int) -> list[Shot]:
+    """The wrong predictions with the highest confidence."""
+    samples = run.samples
+    wrong = samples[
+        samples["label"].notna() & (samples["correct"].astype("boolean").eq(other=False).fillna(False))
+    ]
+    chosen = wrong.sort_values("confidence", ascending=False, kind="stable")["sample"][:max_samples]
+    return [album.shot(run, str(sample), None) for sample in chosen]

@@ -1,0 +1,130 @@
+"""Clusters of maps, as the page shows them: where they lie, what is on them, who is in them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from camaudit.clusters import describe
+from camaudit.report import plots, words
+from camaudit.report.drawing import is_union
+from camaudit.report.tables import shown_classes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from markupsafe import Markup
+
+    from camaudit.report.album import Album, Shot
+    from camaudit.types import AuditedRun, Cluster
+
+SHOWN = 6
+"""Clusters of one class beyond this many are only counted."""
+
+
+class Bar(NamedTuple):
+    """A share with what it is held against."""
+
+    name: str
+    share: str
+    chance: str
+    bar: Markup
+
+
+class Pattern(NamedTuple):
+    """One cluster."""
+
+    index: int
+    size: int
+    mean_map: Markup
+    errors: str
+    regions: tuple[Bar, ...]
+    groups: tuple[tuple[str, tuple[Bar, ...]], ...]
+    shots: tuple[Shot, ...]
+
+
+class Patterns(NamedTuple):
+    """The clusters of one class."""
+
+    target_class: str
+    size: int
+    clusters: tuple[Pattern, ...]
+    unshown: int
+
+
+def patterns(run: AuditedRun, album: Album, max_samples: int) -> list[Patterns]:
+    """The clusters of the classes that are shown, the largest first."""
+    table = run.clusters
+    if table.empty:
+        return []
+    shown = [name for name in shown_classes(run) if (table["target_class"] == name).any()]
+    table = table[table["target_class"].isin(shown)]
+    method, target = str(table["method"].iloc[0]), str(table["target"].iloc[0])
+    table = table[(table["method"] == method) & (table["target"] == target)]
+    maps = {str(sample): run.attribution(str(sample), method, target).values for sample in table["sample"]}
+    local = run.measurements[(run.measurements["method"] == method) & (run.measurements["target"] == target)]
+    clusters = describe(table, maps, local, run.samples)
+    made = []
+    for name in shown:
+        mine = sorted((c for c in clusters if c.target_class == name), key=lambda c: c.index)
+        size = sum(len(cluster.members) for cluster in mine)
+        drawn = tuple(_pattern(run, cluster, size, target, album, max_samples) for cluster in mine[:SHOWN])
+        made.append(Patterns(name, size, drawn, len(mine) - len(drawn)))
+    return made
+
+
+def _pattern(
+    run: AuditedRun, cluster: Cluster, size: int, target: str, album: Album, max_samples: int
+) -> Pattern:
+    title = f"Mean map of cluster {cluster.index + 1} of class {cluster.target_class}"
+    errors = ""
+    if math.isfinite(cluster.error_rate):
+        errors = f"{words.share(cluster.error_rate)} of them wrong"
+    return Pattern(
+        index=cluster.index + 1,
+        size=len(cluster.members),
+        mean_map=album.mean_map(cluster.mean_map, title, run.manifest.frame),
+        errors=errors,
+        regions=tuple(_region_bars(run, cluster)),
+        groups=tuple(_group_bars(run, cluster)),
+        shots=tuple(album.shot(run, member, None, target=target) for member in cluster.members[:max_samples]),
+    )
+
+
+def _region_bars(run: AuditedRun, cluster: Cluster) -> Iterator[Bar]:
+    manifest, table = run.manifest, run.measurements
+    areas = table[
+        (table["metric"] == "area")
+        & (table["method"] == manifest.methods[0])
+        & (table["target"] == manifest.targets[0])
+        & table["sample"].isin(cluster.members)
+    ]
+    chances = areas.groupby("region")["value"].mean()
+    for region, value in cluster.region_shares.items():
+        if is_union(region, manifest.roles):
+            continue
+        chance = float(chances.get(region, math.nan))
+        said = (
+            f"{words.region(region)}: {words.share(value)} of the evidence, {words.share(chance)} by chance"
+        )
+        mark = manifest.roles.get(region, "context")
+        yield Bar(
+            region, words.share(value), words.share(chance), plots.bar(value, said, chance=chance, mark=mark)
+        )
+
+
+def _group_bars(run: AuditedRun, cluster: Cluster) -> Iterator[tuple[str, tuple[Bar, ...]]]:
+    """The composition of a cluster beside that of all samples whose map stands for the same class."""
+    table = run.clusters
+    peers = table.loc[table["target_class"] == cluster.target_class, "sample"]
+    about = run.samples[run.samples["sample"].isin(peers)]
+    for group, shares in cluster.group_shares.items():
+        whole = about[f"group_{group}"].value_counts(normalize=True) if f"group_{group}" in about else {}
+        bars = []
+        for value, part in shares.items():
+            usual = float(whole.get(value, math.nan))
+            said = f"{value}: {words.share(part)} of the cluster, {words.share(usual)} of the class"
+            bars.append(
+                Bar(value, words.share(part), words.share(usual), plots.bar(part, said, chance=usual))
+            )
+        yield group, tuple(bars)

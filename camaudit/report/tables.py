@@ -1,0 +1,228 @@
+"""Regions and groups in figures: an interval beside every estimate, the chance level beside every share."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from camaudit.report import judgement, plots, words
+from camaudit.statistics import MINIMUM, group_table
+from camaudit.types import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from markupsafe import Markup
+
+    from camaudit.types import AuditedRun
+
+CLASSES = 8
+"""Tables are shown for all classes together and for at most this many single ones."""
+ROLES = ("object", "attribute", "context")
+
+
+class RegionRow(NamedTuple):
+    """What lies on a region, in one class."""
+
+    region: str
+    role: str
+    mass: str
+    interval: str
+    area: str
+    lift: str
+    plot: Markup | None
+    pointing: str
+    centre: str
+    shift: judgement.Row | None
+    n: int
+    reason: str
+
+
+class RegionTable(NamedTuple):
+    """The regions of one class; the title is empty for all classes together."""
+
+    target_class: str
+    rows: tuple[RegionRow, ...]
+
+
+class GroupRow(NamedTuple):
+    """The accuracy of one cell of label and group."""
+
+    label: str
+    value: str
+    n: int
+    accuracy: str
+    interval: str
+    plot: Markup | None
+    worst: bool
+    reason: str
+
+
+class GroupTable(NamedTuple):
+    """The accuracies of one group column; `group` is empty where there are only labels."""
+
+    group: str
+    rows: tuple[GroupRow, ...]
+
+
+class Lookup:
+    """Effects of one method and target over all samples, by metric, region and class.
+
+    Args:
+        effects: the run's effects.
+        method: id of a method or an edit.
+        target: id of the output target.
+    """
+
+    def __init__(self, effects: pd.DataFrame, method: str, target: str) -> None:
+        chosen = effects[
+            (effects["method"] == method) & (effects["target"] == target) & (effects["group"] == "")
+        ]
+        self._rows = {
+            (str(row.metric), str(row.region), str(row.target_class)): effect_of(row)
+            for row in chosen.itertuples()
+        }
+
+    def __call__(self, metric: str, region: str, target_class: str) -> Effect:
+        """The effect; one without estimate where the table has none."""
+        nan = math.nan
+        return self._rows.get((metric, region, target_class), Effect(metric, nan, nan, nan, nan, nan, 0))
+
+    def values(self, metric: str) -> list[float]:
+        """Estimates and ends of every effect of a metric, to make an axis of."""
+        mine = (effect for key, effect in self._rows.items() if key[0] == metric)
+        return [value for effect in mine for value in (effect.estimate, effect.low, effect.high)]
+
+
+def effect_of(row: object) -> Effect:
+    """A row of an effects table, as `itertuples` gives it, as a value."""
+    estimate, low, high, p, q = (float(getattr(row, key)) for key in ("estimate", "low", "high", "p", "q"))
+    return Effect(str(row.metric), estimate, low, high, p, q, int(row.n))  # type: ignore[attr-defined]
+
+
+def shown_classes(run: AuditedRun) -> list[str]:
+    """The classes a table is shown for: those with an issue or a tip first, then in the head's order."""
+    flagged = [f.target_class for f in run.findings if f.status in {"issue", "tip"} and f.target_class]
+    chosen = list(dict.fromkeys([*flagged, *run.manifest.classes]))[:CLASSES]
+    return [name for name in run.manifest.classes if name in chosen]
+
+
+def edits(run: AuditedRun) -> list[str]:
+    """The edits that were made, by id: the methods that shift something."""
+    return sorted(run.measurements.loc[run.measurements["metric"] == "shift", "method"].unique())
+
+
+def region_tables(run: AuditedRun) -> list[RegionTable]:
+    """Mass beside area, lift, pointing and shift of every region, over all classes and in each."""
+    manifest = run.manifest
+    method, target = manifest.methods[0], manifest.targets[0]
+    found = Lookup(run.effects, method, target)
+    edit = next(iter(edits(run)), "")
+    shifted = Lookup(run.effects, edit, target)
+    scale = plots.axis("mass", [*found.values("mass"), *found.values("area")])
+    shift_scale = plots.axis("shift", shifted.values("shift"))
+    local = run.measurements[(run.measurements["method"] == method) & (run.measurements["target"] == target)]
+    regions = [name for name in _ordered(run) if (local["region"] == name).any()]
+    tables = []
+    for name in ["", *shown_classes(run)]:
+        inside = local if name == "" else local[local["target_class"] == name]
+        rows = [_region_row(run, inside, found, region, name, scale) for region in regions]
+        if edit:
+            rows = [
+                row._replace(shift=judgement.row("", shifted("shift", row.region, name), shift_scale))
+                for row in rows
+            ]
+        if rows:
+            tables.append(RegionTable(name, tuple(rows)))
+    return tables
+
+
+def group_tables(run: AuditedRun) -> list[GroupTable]:
+    """Accuracy per label and group; a table a group column, or one of the labels alone."""
+    table = group_table(run.samples, run.manifest.groups)
+    if table.empty:
+        return []
+    labels = {"", *shown_classes(run)}
+    worst = set(table.loc[table["worst"], "label"])
+    table = table[table["label"].isin(labels | worst) & (table["n"] > 0)]
+    scale = plots.percent_axis("accuracy")
+    tables = []
+    for group in run.manifest.groups or ("",):
+        whole = table[(table["group"] == "") & (table["label"] == "")]
+        single = table[(table["group"] == "") & (table["label"] != "")]
+        cells = table[(table["group"] == group) & (table["label"] != "")]
+        pooled = table[(table["group"] == group) & (table["label"] == "")]
+        parts = (whole, single) if group == "" else (whole, pooled, cells)
+        rows = [_group_row(row, scale) for part in parts for row in part.itertuples()]
+        tables.append(GroupTable(group, tuple(rows)))
+    return tables
+
+
+def _ordered(run: AuditedRun) -> Sequence[str]:
+    """Regions by role, unions before their parts."""
+    roles = run.manifest.roles
+    names = list(roles)
+    return sorted(names, key=lambda name: (ROLES.index(roles[name]), -name.count("+"), names.index(name)))
+
+
+def _region_row(
+    run: AuditedRun, inside: pd.DataFrame, found: Lookup, region: str, target_class: str, scale: plots.Axis
+) -> RegionRow:
+    mine = inside[inside["region"] == region]
+
+    def mean(metric: str) -> float:
+        known = found(metric, region, target_class).estimate
+        if math.isfinite(known):
+            return known
+        values = mine.loc[mine["metric"] == metric, "value"].dropna()
+        return float(values.mean()) if len(values) >= MINIMUM else math.nan
+
+    mass = found("mass", region, target_class)
+    if mass.n == 0:
+        defined = int(mine.loc[mine["metric"] == "mass", "value"].notna().sum())
+        mass = Effect("mass", mean("mass"), mass.low, mass.high, mass.p, mass.q, defined)
+    area = mean("area")
+    plot = None
+    if math.isfinite(mass.estimate):
+        spoken = f"{words.share(mass.estimate)} of the evidence, {words.share(area)} by chance"
+        role = run.manifest.roles[region]
+        point = plots.Point(mass.estimate, mass.low, mass.high, role)
+        plot = plots.interval_plot(scale, [point], spoken, chance=area)
+    return RegionRow(
+        region=region,
+        role=run.manifest.roles[region],
+        mass=words.estimate(mass),
+        interval=words.interval(mass),
+        area=words.share(area),
+        lift=words.lift(mean("lift")),
+        plot=plot,
+        pointing=words.share(mean("pointing")),
+        centre=words.share(mean("pointing_centre")),
+        shift=None,
+        n=mass.n,
+        reason=words.undefined(mass),
+    )
+
+
+def _group_row(row: object, scale: plots.Axis) -> GroupRow:
+    effect = Effect("accuracy", row.accuracy, row.low, row.high, math.nan, math.nan, int(row.n))  # type: ignore[attr-defined]
+    label, value = str(row.label), str(row.value)  # type: ignore[attr-defined]
+    worst = bool(row.worst)  # type: ignore[attr-defined]
+    plot = None
+    if math.isfinite(effect.estimate):
+        spoken = (
+            f"accuracy {words.rate(effect.estimate)}, 95{words.NARROW}% interval {words.interval(effect)}"
+        )
+        point = plots.Point(effect.estimate, effect.low, effect.high, "worst" if worst else "")
+        plot = plots.interval_plot(scale, [point], spoken)
+    return GroupRow(
+        label,
+        value,
+        effect.n,
+        words.rate(effect.estimate),
+        words.interval(effect),
+        plot,
+        worst,
+        words.undefined(effect),
+    )

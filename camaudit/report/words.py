@@ -1,0 +1,155 @@
+"""Numbers and names as the report says them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from camaudit.statistics import MINIMUM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from camaudit.types import Effect
+
+NARROW = "\N{NARROW NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+NOTHING = "\N{EN DASH}"
+
+
+class Metric(NamedTuple):
+    """How a metric is said.
+
+    Attributes:
+        name: in plain words, to stand in a sentence.
+        unit: behind the number.
+        scale: what the number is multiplied by.
+        decimals: at the least.
+        signed: whether a positive number gets its sign.
+    """
+
+    name: str
+    unit: str
+    scale: float
+    decimals: int
+    signed: bool
+
+
+METRICS: Mapping[str, Metric] = {
+    "mass": Metric("share of the evidence", f"{NARROW}%", 100, 0, signed=False),
+    "area": Metric("share of the area", f"{NARROW}%", 100, 0, signed=False),
+    "excess": Metric("evidence beyond its share of the area", " points", 100, 0, signed=True),
+    "lift": Metric("evidence as a multiple of the area (log2)", "", 1, 2, signed=True),
+    "pointing": Metric("maximum inside the region", f"{NARROW}%", 100, 0, signed=False),
+    "pointing_centre": Metric("centre of the picture inside the region", f"{NARROW}%", 100, 0, signed=False),
+    "shift": Metric("shift of the margin beyond control edits", " SD", 1, 2, signed=True),
+    "shift_region": Metric("shift of the margin when the region is edited", " SD", 1, 2, signed=True),
+    "shift_control": Metric("shift of the margin under control edits", " SD", 1, 2, signed=True),
+    "flip": Metric("predictions that flip", f"{NARROW}%", 100, 0, signed=False),
+    "accuracy": Metric("accuracy", f"{NARROW}%", 100, 0, signed=False),
+}
+
+
+def metric(name: str) -> Metric:
+    """How a metric is said; one that is not known is called by its id."""
+    return METRICS.get(name, Metric(name.replace("_", " "), "", 1, 2, signed=True))
+
+
+def number(value: float, decimals: int, *, signed: bool = False) -> str:
+    """A plain number with a real minus sign, or a dash where there is none."""
+    if not math.isfinite(value):
+        return NOTHING
+    text = f"{abs(value):,.{decimals}f}"
+    zero = not text.strip("0.,")
+    sign = "" if zero else MINUS if value < 0 else "+" if signed else ""
+    return sign + text
+
+
+def amount(name: str, value: float, *, decimals: int | None = None) -> str:
+    """A metric's value with its unit."""
+    said = metric(name)
+    if not math.isfinite(value):
+        return NOTHING
+    text = number(value * said.scale, said.decimals if decimals is None else decimals, signed=said.signed)
+    unit = " point" if said.unit == " points" and text.strip(f"+{MINUS}") == "1" else said.unit
+    return text + unit
+
+
+def estimate(effect: Effect) -> str:
+    """An effect's mean with its unit."""
+    return amount(effect.name, effect.estimate, decimals=_decimals(effect))
+
+
+def interval(effect: Effect) -> str:
+    """An effect's interval, without unit: it stands behind the estimate."""
+    if not (math.isfinite(effect.low) and math.isfinite(effect.high)):
+        return ""
+    said, decimals = metric(effect.name), _decimals(effect)
+    ends = (number(end * said.scale, decimals, signed=said.signed) for end in (effect.low, effect.high))
+    return " to ".join(ends)
+
+
+def undefined(effect: Effect) -> str:
+    """Why an effect has no interval; empty where it has one."""
+    if math.isfinite(effect.low) and math.isfinite(effect.high) and math.isfinite(effect.estimate):
+        return ""
+    if effect.n == 0:
+        return "no image in which it is defined"
+    if effect.n < MINIMUM:
+        return f"too few images for an interval, at least {MINIMUM} are needed"
+    return "too few independent images for an interval, or no variation between them"
+
+
+def share(value: float) -> str:
+    """A share in percent."""
+    if not math.isfinite(value):
+        return NOTHING
+    percent = 100 * value
+    if 0 < percent < 1:
+        return f"under 1{NARROW}%"
+    return f"{percent:.0f}{NARROW}%"
+
+
+def rate(value: float) -> str:
+    """A share in percent with one decimal, for accuracies."""
+    return NOTHING if not math.isfinite(value) else f"{100 * value:.1f}{NARROW}%"
+
+
+def lift(value: float) -> str:
+    """A lift, which is stored as a logarithm to base 2, as a factor."""
+    return NOTHING if not math.isfinite(value) else f"×{NARROW}{2**value:.1f}"
+
+
+def count(value: float) -> str:
+    """A whole number with separators."""
+    return f"{int(value):,}"
+
+
+def adjusted(value: float) -> str:
+    """A p-value after correction for multiplicity; empty where nothing was tested."""
+    if not math.isfinite(value):
+        return ""
+    return "q < 0.001" if value < 0.001 else f"q = {value:.3f}" if value < 0.1 else f"q = {value:.2f}"
+
+
+def region(name: str | None) -> str:
+    """A region's name; a union's parts are joined by words."""
+    return "" if name is None else listing(name.split("+"))
+
+
+def listing(names: Iterable[str]) -> str:
+    """Names as a sentence has them: a, b and c."""
+    *rest, last = list(names) or [""]
+    return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def plural(number_of: int, one: str, many: str | None = None) -> str:
+    """A number and its noun."""
+    return f"{number_of:,} {one if number_of == 1 else many or one + 's'}"
+
+
+def _decimals(effect: Effect) -> int:
+    """As many decimals as the interval's width bears."""
+    said = metric(effect.name)
+    width = (effect.high - effect.low) * said.scale
+    return said.decimals + 1 if said.scale == 100 and math.isfinite(width) and width < 5 else said.decimals
