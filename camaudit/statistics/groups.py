@@ -100,4 +100,5 @@ def _cramers_v(counts: NDArray[np.int64]) -> NDArray[np.float64]:
         height - (height - 1) ** 2 / (n - 1),
         width - (width - 1) ** 2 / (n - 1),
     )
-    return np.sqrt(np.divide(phi, corrected - 1, out=np.zeros_like(phi), where=corrected > 1).clip(max=1))
+    squared = np.divide(phi, corrected - 1, out=np.zeros(len(phi)), where=corrected > 1)
+    return np.asarray(np.sqrt(squared.clip(max=1)), dtype=np.float64)

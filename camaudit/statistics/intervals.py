@@ -82,7 +82,8 @@ def bootstrap_means(data: Units, *, seed: int | np.random.Generator, resamples: 
 
 def jackknife_means(data: Units) -> NDArray[np.float64]:
     """The mean without each unit in turn, (units,)."""
-    return (data.sums.sum() - data.sums) / (data.counts.sum() - data.counts)
+    left: NDArray[np.float64] = (data.sums.sum() - data.sums) / (data.counts.sum() - data.counts)
+    return left
 
 
 def bca(

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20  # bytes of signs at a time
 BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
-SIGNS: NDArray[np.float64] = (
-    2.0 * BITS.T - 1
-)  # (8, 256): column b holds the eight signs that byte b stands for
+SIGNS = BITS.T.astype(np.float64) * 2 - 1  # (8, 256): column b holds the eight signs that byte b means
 
 
 def sign_flip_test(
@@ -69,7 +67,8 @@ def signed_sums(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 def pattern_sums(table: NDArray[np.float64], patterns: NDArray[np.uint8]) -> NDArray[np.float64]:
     """The signed sum of each pattern; `patterns` (rows, bytes) has a byte for every row of `table`."""
     offsets = 256 * np.arange(len(table), dtype=np.int32)
-    return table.ravel().take(patterns + offsets).sum(axis=1)
+    total: NDArray[np.float64] = table.ravel().take(patterns + offsets).sum(axis=1)
+    return total
 
 
 def all_patterns(size: int) -> NDArray[np.uint8]:
