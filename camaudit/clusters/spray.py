@@ -100,7 +100,9 @@ def normalised(maps: NDArray[np.floating], grid: int = GRID) -> Floats:
     """Maps divided by their sum, averaged by area onto at most grid x grid cells: (n, cells); NaN without mass."""
     values = np.asarray(maps, dtype=np.float64)
     down, across = (area_shares(side, min(side, grid)) for side in values.shape[1:])
-    cells = np.einsum("gh,nhw,kw->ngk", down, values, across, optimize=True).reshape(len(values), -1)
+    cells = np.einsum("gh,nhw,kw->ngk", down, values, across, optimize=True).reshape(
+        len(values), len(down) * len(across)
+    )
     mass = cells.sum(axis=1, keepdims=True)
     shares = np.full(cells.shape, np.nan)
     np.divide(cells, mass, out=shares, where=np.isfinite(mass) & (mass > 0))

@@ -101,7 +101,10 @@ def bca(
     resolution = 0.5 / means.size  # a distribution that lies wholly on one side would shift by infinity
     bias = ndtri(np.clip(below, resolution, 1 - resolution))
     deviation = jackknife.mean() - jackknife
-    acceleration = (deviation**3).sum() / (6 * (deviation**2).sum() ** 1.5)
+    largest = np.abs(deviation).max()
+    if largest > 0:  # the acceleration knows no scale, and the cube of a small number is 0
+        deviation = deviation / largest
+    acceleration = (deviation**3).sum() / (6 * max(1.0, (deviation**2).sum()) ** 1.5)
     tail = (1 - confidence) / 2
     shifted = bias + ndtri(np.array([tail, 1 - tail]))
     scale = 1 - acceleration * shifted
