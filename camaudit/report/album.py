@@ -11,10 +11,10 @@ import pandas as pd
 from markupsafe import Markup, escape
 from PIL import Image
 
-from camaudit.report import drawing, words
+from camaudit.report import drawing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -81,8 +81,10 @@ class Album:
         picture = run.picture(sample)
         height, width = picture.shape[:2]
         ground = self._image(_jpeg(picture), "jpeg", width, height)
-        values = run.attribution(sample, target=target).values
-        heat = self._image(_png(drawing.heat(values, _fit(width, height, HEAT_SIDE))), "png", width, height)
+        attribution = run.attribution(sample, target=target)
+        heat = self._image(
+            _png(drawing.heat(attribution.values, _fit(width, height, HEAT_SIDE))), "png", width, height
+        )
         lines = self._outlines(run, sample)
         about = f"{sample}: {caption.label or 'unlabelled'}, predicted {caption.predicted}"
         method = run.manifest.methods[0]
@@ -112,12 +114,13 @@ class Album:
         roles = run.manifest.roles
         colours = drawing.outline_colours(roles)
         parts = []
-        for region, mask in run.masks(sample).items():
-            path = drawing.outline_path(mask) if region in colours else ""
+        masks = run.masks(sample)
+        for region in drawing.in_drawing_order(masks, roles):
+            path = drawing.outline_path(masks[region])
             if path:
                 parts.append(
                     Markup(
-                        '<path class="halo" d="{0}"/><path class="line {1}" stroke="{2}" d="{0}"/>'
+                        '<path class="halo {1}" d="{0}"/><path class="line {1}" stroke="{2}" d="{0}"/>'
                     ).format(path, roles[region], colours[region])
                 )
         if not parts:
@@ -166,7 +169,7 @@ def main_region(run: AuditedRun) -> str | None:
     return None
 
 
-def legend(roles: dict[str, Role]) -> Sequence[Key]:
+def legend(roles: Mapping[str, Role]) -> Sequence[Key]:
     """The outline of every single region as it is drawn on the pictures."""
     keys = []
     for region, colour in drawing.outline_colours(roles).items():
@@ -177,16 +180,6 @@ def legend(roles: dict[str, Role]) -> Sequence[Key]:
         ).format(roles[region], colour)
         keys.append(Key(region, roles[region], swatch))
     return keys
-
-
-def describe_mass(caption: Caption) -> str:
-    """The caption's figure, with chance beside it."""
-    if not caption.region:
-        return ""
-    name = words.region(caption.region)
-    if caption.mass != caption.mass:  # noqa: PLR0124 - NaN
-        return f"{name} not visible, or a map without mass"
-    return f"{words.share(caption.mass)} of the evidence on {name}, {words.share(caption.area)} by chance"
 
 
 def _frame(layers: Sequence[str], width: int, height: int, title: str) -> Markup:

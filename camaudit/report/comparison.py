@@ -53,6 +53,7 @@ class DifferenceTable(NamedTuple):
     title: str
     target_class: str
     rows: tuple[Difference, ...]
+    axis: Markup
 
 
 class AccuracyRow(NamedTuple):
@@ -95,6 +96,7 @@ def render_comparison(
     """
     shared = _shared(a, b)
     album = Album()
+    differences = _difference_tables(a, b, effects)
     moved = distances(a, b, shared)
     most, least = choose(a, moved, differing, agreeing)
     return templates.render(
@@ -107,12 +109,14 @@ def render_comparison(
         most=_trios(a, b, album, most, moved),
         least=_trios(a, b, album, least, moved),
         legend=legend(a.manifest.roles),
-        differences=_difference_tables(a, b, effects),
+        differences=differences,
+        headline=_headline(differences, main_region(a)),
         accuracies=[_accuracies(a, b, group) for group in a.manifest.groups or ("",)],
         overall=_overall(a, b),
         changes=_changes(a, b),
         statuses=judgement.STATUSES,
-        facts=[making.facts(a), making.facts(b)],
+        accuracy_axis=plots.axis_labels(plots.percent_axis("accuracy")),
+        facts=making.paired_facts(a, b),
         methods=making.statistics(a),
         limits=making.limits(a),
         album=album,
@@ -214,36 +218,33 @@ def _difference_tables(a: AuditedRun, b: AuditedRun, effects: pd.DataFrame) -> l
         scale = plots.axis(metric, ends)
         for name in ["", *tables.shown_classes(a)]:
             found = mine[mine["target_class"] == name]
-            rows = [
-                _difference(tables.effect_of(row), str(row.region), str(row.role), scale, pair)
-                for row in found.itertuples()
-                for pair in [_means(a, b, metric, method, str(row.region), name)]
-            ]
+            rows = []
+            for row in found.itertuples():
+                means = _means(a, b, (metric, method, str(row.region)), name)
+                effect = judgement.row("", tables.effect_of(row), scale)
+                first, second = (words.amount(metric, value) for value in means)
+                rows.append(Difference(str(row.region), str(row.role), first, second, effect))
             order = {role: index for index, role in enumerate(tables.ROLES)}
             rows.sort(key=lambda row: (order.get(row.role, 3), -row.region.count("+")))
             if rows:
-                made.append(DifferenceTable(metric, name, tuple(rows)))
+                made.append(DifferenceTable(metric, name, tuple(rows), plots.axis_labels(scale)))
     return made
 
 
-def _difference(
-    effect: Effect, region: str, role: str, scale: plots.Axis, pair: tuple[float, float]
-) -> Difference:
-    a, b = (words.amount(effect.name, value) for value in pair)
-    return Difference(region, role, a, b, judgement.row("", effect, scale))
+def _headline(found: Sequence[DifferenceTable], region: str | None) -> list[Difference]:
+    """The main region's differences over all samples."""
+    return [row for table in found if not table.target_class for row in table.rows if row.region == region]
 
 
-def _means(
-    a: AuditedRun, b: AuditedRun, metric: str, method: str, region: str, label: str
-) -> tuple[float, float]:
-    """The means of both runs over the samples where both are defined."""
+def _means(a: AuditedRun, b: AuditedRun, key: tuple[str, str, str], label: str) -> tuple[float, float]:
+    """The means of both runs, of a metric, method and region, over the samples where both are defined."""
 
     def values(run: AuditedRun) -> pd.Series[float]:
         table = run.measurements
         chosen = table[
-            (table["metric"] == metric)
-            & (table["method"] == method)
-            & (table["region"] == region)
+            (table["metric"] == key[0])
+            & (table["method"] == key[1])
+            & (table["region"] == key[2])
             & (table["target"] == run.manifest.targets[0])
         ]
         return chosen.set_index("sample")["value"]

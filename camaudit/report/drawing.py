@@ -6,6 +6,7 @@ pictures.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image, ImageDraw
 from camaudit.report.colormap import INFERNO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 
 Point = tuple[float, float]
 
-OPACITY = 0.8
+OPACITY = 0.82
 """Opacity of the map's maximum."""
+
+RAMP: NDArray[np.uint8] = INFERNO[np.linspace(45, 255, 256).round().astype(int)]
+"""Colours of the levels 0 to 255: inferno without its blacks, which would read as shadows in the picture."""
 
 DASHES: Mapping[Role, tuple[float, float] | None] = {"object": None, "attribute": (6, 4), "context": (2, 4)}
 """Drawn and left-out length of a region's outline, in pixels, by role."""
@@ -47,6 +51,13 @@ def outline_colours(roles: Mapping[str, Role]) -> dict[str, str]:
     return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(singles)}
 
 
+def in_drawing_order(names: Iterable[str], roles: Mapping[str, Role]) -> list[str]:
+    """The single regions among the names, objects last: where borders coincide the last one is seen."""
+    order: tuple[Role, ...] = ("context", "attribute", "object")
+    singles = [name for name in names if name in roles and not is_union(name, roles)]
+    return sorted(singles, key=lambda name: order.index(roles[name]))
+
+
 def is_union(name: str, roles: Mapping[str, Role]) -> bool:
     """Whether a region's name is that of several regions joined by ``+``."""
     parts = name.split("+")
@@ -65,7 +76,7 @@ def levels(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uin
 def heat(values: NDArray[np.float32], size: tuple[int, int], *, opaque: bool = False) -> Image.Image:
     """The map alone, as a palette image of (width, height) whose opacity follows the value."""
     image = Image.fromarray(levels(values, size)).convert("P")
-    image.putpalette(INFERNO.tobytes())
+    image.putpalette(RAMP.tobytes())
     if not opaque:
         image.info["transparency"] = (_opacity() * 255).round().astype(np.uint8).tobytes()
     return image
@@ -83,7 +94,7 @@ def overlay(picture: NDArray[np.uint8], values: NDArray[np.float32]) -> Image.Im
     """
     index = levels(values, (picture.shape[1], picture.shape[0]))
     alpha = _opacity()[index][..., None]
-    mixed = picture * (1 - alpha) + INFERNO[index] * alpha
+    mixed = picture * (1 - alpha) + RAMP[index] * alpha
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
@@ -95,10 +106,8 @@ def outlines(
     brush = ImageDraw.Draw(drawn)
     width = max(1, round(max(image.size) / 160))
     colours = outline_colours(roles)
-    for name, mask in masks.items():
-        if name not in colours:
-            continue
-        for ring in rings(mask):
+    for name in in_drawing_order(masks, roles):
+        for ring in rings(masks[name]):
             closed = [*ring, ring[0]]
             brush.line(closed, fill="#101418", width=width * 3)
             for piece in _dashed(closed, DASHES[roles[name]], width):
@@ -130,7 +139,7 @@ def rings(mask: NDArray[np.bool_], *, tolerance: float = 0.75) -> list[list[Poin
 
 def _opacity() -> NDArray[np.float64]:
     """Opacity of each of the 256 levels: nothing where there is no evidence, and then rising fast."""
-    return np.asarray(OPACITY * (np.arange(256) / 255) ** 0.8)
+    return np.asarray(OPACITY * (np.arange(256) / 255) ** 0.9)
 
 
 def _shrink(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
@@ -217,7 +226,7 @@ def _dashed(closed: list[Point], dash: tuple[float, float] | None, scale: float)
         return
     on, off = dash[0] * scale, dash[1] * scale
     position = 0.0
-    for (x0, y0), (x1, y1) in zip(closed, closed[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(closed):
         length = float(np.hypot(x1 - x0, y1 - y0))
         done = 0.0
         while done < length:

@@ -32,7 +32,7 @@ QUESTIONS: Mapping[Rung, str] = {
     "used": "does the score follow an edit?",
     "harms": "is a group classified worse?",
 }
-IN_FULL = 8
+IN_FULL = 4
 """Issues and tips beyond this many are listed without pictures."""
 LISTED = 60
 """Findings of one status beyond this many are only counted."""
@@ -52,6 +52,7 @@ class Row(NamedTuple):
     name: str
     what: str
     plot: Markup | None
+    axis: Markup | None
     estimate: str
     interval: str
     n: int
@@ -147,12 +148,13 @@ def row(name: str, effect: Effect, scale: plots.Axis | None) -> Row:
     """An effect in words, and as a plot where it has an estimate and there is a scale."""
     said = words.metric(effect.name).name
     value, ends = words.estimate(effect), words.interval(effect)
-    plot = None
+    plot = labels = None
     if scale is not None and math.isfinite(effect.estimate):
         spoken = f"{said}: {value}, 95{words.NARROW}% interval {ends or 'not known'}, n = {effect.n}"
         plot = plots.interval_plot(scale, [plots.Point(effect.estimate, effect.low, effect.high)], spoken)
+        labels = plots.axis_labels(scale)
     q = words.adjusted(effect.q)
-    return Row(name, said, plot, value, ends, effect.n, q, words.undefined(effect))
+    return Row(name, said, plot, labels, value, ends, effect.n, q, words.undefined(effect))
 
 
 def certainty(run: AuditedRun) -> list[str]:

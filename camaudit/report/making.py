@@ -37,6 +37,14 @@ def facts(run: AuditedRun) -> list[tuple[str, list[str]]]:
     ]
 
 
+def paired_facts(a: AuditedRun, b: AuditedRun) -> list[tuple[str, list[str], list[str] | None]]:
+    """The facts of two runs, the second one's None where it is the same."""
+    return [
+        (name, first, None if first == second else second)
+        for (name, first), (_, second) in zip(facts(a), facts(b), strict=True)
+    ]
+
+
 def preprocessing(given: Preprocessing) -> str:
     """The way of an image to the model's input."""
 
@@ -55,12 +63,18 @@ def statistics(run: AuditedRun) -> list[str]:
     """What was counted, how, and how sure it can be."""
     said = [
         "The unit is the image, or the subject where the data names one; never the pixel.",
-        "The evidence on a region is the part of the raw map's sum that lies on it. Its chance level is the region's "
-        "part of the picture: a map that knows nothing has as much.",
-        f"Intervals are 95{words.NARROW}% bootstrap intervals (BCa), for accuracies Wilson's. Under {MINIMUM} images "
-        "no interval is given.",
-        "Differences from zero are tested by flipping signs at random; q is the p-value after Benjamini and "
-        "Hochberg's correction for the number of questions asked.",
+        (
+            "The evidence on a region is the part of the raw map's sum that lies on it. Its chance level is the region's "
+            "part of the picture: a map that knows nothing has as much."
+        ),
+        (
+            f"Intervals are 95{words.NARROW}% bootstrap intervals (BCa), for accuracies Wilson's. Under {MINIMUM} images "
+            "no interval is given."
+        ),
+        (
+            "Differences from zero are tested by flipping signs at random; q is the p-value after Benjamini and "
+            "Hochberg's correction for the number of questions asked."
+        ),
     ]
     if tables.edits(run):
         said.append(
@@ -78,8 +92,10 @@ def limits(run: AuditedRun) -> list[str]:
     """What a reader must not conclude."""
     rows, columns = run.manifest.grid
     said = [
-        "A shortcut that has no place: a blur, a colour cast, noise, a camera's or a scanner's signature. Maps "
-        "of where cannot show it, and a clean map is no proof that there is none.",
+        (
+            "A shortcut that has no place: a blur, a colour cast, noise, a camera's or a scanner's signature. Maps "
+            "of where cannot show it, and a clean map is no proof that there is none."
+        ),
         "Anything outside the annotated regions. What was not outlined was not asked about.",
         f"Details finer than the map. It has {rows} by {columns} cells, and evidence on a small region spills over.",
     ]

@@ -34,6 +34,7 @@ def render(run: AuditedRun, *, max_samples: int = MAX_SAMPLES) -> str:
         statuses=judgement.STATUSES,
         certainty=judgement.certainty(run),
         groups=judgement.groups(run, album, max_samples),
+        hero=hero(run, album),
         errors=surest_errors(run, album, max_samples),
         legend=legend(run.manifest.roles),
         regions=tables.region_tables(run),
@@ -68,6 +69,15 @@ def save(text: str, path: Path | str) -> Path:
         Path(name).unlink(missing_ok=True)
         raise
     return goal
+
+
+def hero(run: AuditedRun, album: Album) -> Shot | None:
+    """The picture beside the verdict: the first exemplar of the gravest finding that has one."""
+    order = {"issue": 0, "tip": 1, "passed": 2}
+    known = set(run.samples["sample"])
+    shown = [f for f in run.findings if f.status in order and f.samples and f.samples[0] in known]
+    gravest = min(shown, key=lambda f: (order[f.status], -f.severity), default=None)
+    return album.shot(run, gravest.samples[0], gravest.region) if gravest is not None else None
 
 
 def surest_errors(run: AuditedRun, album: Album, max_samples: int) -> list[Shot]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from camaudit.clusters import describe
 from camaudit.report import plots, words
 from camaudit.report.drawing import is_union
-from camaudit.report.tables import shown_classes
+from camaudit.report.tables import ordered_regions, shown_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ class Bar(NamedTuple):
 class Pattern(NamedTuple):
     """One cluster."""
 
-    index: int
+    number: int
     size: int
     mean_map: Markup
     errors: str
@@ -68,26 +68,24 @@ def patterns(run: AuditedRun, album: Album, max_samples: int) -> list[Patterns]:
     for name in shown:
         mine = sorted((c for c in clusters if c.target_class == name), key=lambda c: c.index)
         size = sum(len(cluster.members) for cluster in mine)
-        drawn = tuple(_pattern(run, cluster, size, target, album, max_samples) for cluster in mine[:SHOWN])
+        drawn = tuple(_pattern(run, cluster, album, max_samples) for cluster in mine[:SHOWN])
         made.append(Patterns(name, size, drawn, len(mine) - len(drawn)))
     return made
 
 
-def _pattern(
-    run: AuditedRun, cluster: Cluster, size: int, target: str, album: Album, max_samples: int
-) -> Pattern:
+def _pattern(run: AuditedRun, cluster: Cluster, album: Album, max_samples: int) -> Pattern:
     title = f"Mean map of cluster {cluster.index + 1} of class {cluster.target_class}"
     errors = ""
     if math.isfinite(cluster.error_rate):
         errors = f"{words.share(cluster.error_rate)} of them wrong"
     return Pattern(
-        index=cluster.index + 1,
+        number=cluster.index + 1,
         size=len(cluster.members),
         mean_map=album.mean_map(cluster.mean_map, title, run.manifest.frame),
         errors=errors,
         regions=tuple(_region_bars(run, cluster)),
         groups=tuple(_group_bars(run, cluster)),
-        shots=tuple(album.shot(run, member, None, target=target) for member in cluster.members[:max_samples]),
+        shots=tuple(album.shot(run, member, None) for member in cluster.members[:max_samples]),
     )
 
 
@@ -100,8 +98,9 @@ def _region_bars(run: AuditedRun, cluster: Cluster) -> Iterator[Bar]:
         & table["sample"].isin(cluster.members)
     ]
     chances = areas.groupby("region")["value"].mean()
-    for region, value in cluster.region_shares.items():
-        if is_union(region, manifest.roles):
+    for region in ordered_regions(run):
+        value = cluster.region_shares.get(region)
+        if value is None or is_union(region, manifest.roles):
             continue
         chance = float(chances.get(region, math.nan))
         said = (
@@ -119,7 +118,7 @@ def _group_bars(run: AuditedRun, cluster: Cluster) -> Iterator[tuple[str, tuple[
     peers = table.loc[table["target_class"] == cluster.target_class, "sample"]
     about = run.samples[run.samples["sample"].isin(peers)]
     for group, shares in cluster.group_shares.items():
-        whole = about[f"group_{group}"].value_counts(normalize=True) if f"group_{group}" in about else {}
+        whole = about[f"group_{group}"].value_counts(normalize=True)
         bars = []
         for value, part in shares.items():
             usual = float(whole.get(value, math.nan))

@@ -62,9 +62,7 @@ def percent_axis(metric: str) -> Axis:
     return Axis(metric, 0.0, 1.0, (0.0, 0.5, 1.0))
 
 
-def interval_plot(
-    scale: Axis, points: Iterable[Point], title: str, *, chance: float | None = None, labels: bool = True
-) -> Markup:
+def interval_plot(scale: Axis, points: Iterable[Point], title: str, *, chance: float | None = None) -> Markup:
     """Intervals below one another over one axis, with the zero line and, where there is one, the chance level.
 
     Args:
@@ -72,32 +70,35 @@ def interval_plot(
         points: one row each; one that is not finite leaves its row empty.
         title: what a screen reader says.
         chance: where the chance level is marked.
-        labels: whether the ticks are written.
     """
     rows = list(points)
-    bottom = 8 + 16 * len(rows)
-    height = bottom + (14 if labels else 0)
+    height = 8 + 16 * len(rows)
     parts = [
         f'<svg class="plot" role="img" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">',
         f"<title>{escape(title)}</title>",
     ]
     for tick in scale.ticks:
         kind = "zero" if abs(tick) < 1e-12 else "tick"
-        parts.append(_line(kind, scale.x(tick), 2, scale.x(tick), bottom))
-    if labels:
-        said = words.metric(scale.metric)
-        step = scale.ticks[1] - scale.ticks[0]
-        decimals = max(0, -math.floor(math.log10(step * said.scale) + 1e-9))
-        parts += [
-            f'<text x="{scale.x(tick):.1f}" y="{bottom + 11}">'
-            f"{escape(words.number(tick * said.scale, decimals, signed=said.signed))}</text>"
-            for tick in scale.ticks
-        ]
+        parts.append(_line(kind, scale.x(tick), 0, scale.x(tick), height))
     if chance is not None and math.isfinite(chance):
-        parts.append(_line("chance", scale.x(chance), 3, scale.x(chance), bottom - 1))
+        parts.append(_line("chance", scale.x(chance), 3, scale.x(chance), height - 3))
     for index, point in enumerate(rows):
         parts += _interval(scale, point, 12 + 16 * index)
     return Markup("".join([*parts, "</svg>"]))  # noqa: S704 - every text in it is escaped above
+
+
+def axis_labels(scale: Axis) -> Markup:
+    """The ticks' labels, to stand below or above plots over the axis; for the eye only."""
+    said = words.metric(scale.metric)
+    values = [tick * said.scale for tick in scale.ticks]
+    decimals = next(places for places in range(10) if all(abs(v - round(v, places)) < 1e-9 for v in values))
+    labels = "".join(
+        f'<text x="{scale.x(tick):.1f}" y="10">{escape(words.number(value, decimals, signed=said.signed))}</text>'
+        for tick, value in zip(scale.ticks, values, strict=True)
+    )
+    return Markup(  # noqa: S704 - the labels are escaped
+        f'<svg class="axis" aria-hidden="true" viewBox="0 0 {WIDTH} 13" width="{WIDTH}" height="13">{labels}</svg>'
+    )
 
 
 def bar(value: float, title: str, *, chance: float | None = None, mark: str = "") -> Markup:

@@ -44,6 +44,8 @@ class RegionTable(NamedTuple):
 
     target_class: str
     rows: tuple[RegionRow, ...]
+    axis: Markup
+    shift_axis: Markup
 
 
 class GroupRow(NamedTuple):
@@ -64,6 +66,7 @@ class GroupTable(NamedTuple):
 
     group: str
     rows: tuple[GroupRow, ...]
+    axis: Markup
 
 
 class Lookup:
@@ -123,7 +126,7 @@ def region_tables(run: AuditedRun) -> list[RegionTable]:
     scale = plots.axis("mass", [*found.values("mass"), *found.values("area")])
     shift_scale = plots.axis("shift", shifted.values("shift"))
     local = run.measurements[(run.measurements["method"] == method) & (run.measurements["target"] == target)]
-    regions = [name for name in _ordered(run) if (local["region"] == name).any()]
+    regions = [name for name in ordered_regions(run) if (local["region"] == name).any()]
     tables = []
     for name in ["", *shown_classes(run)]:
         inside = local if name == "" else local[local["target_class"] == name]
@@ -134,7 +137,9 @@ def region_tables(run: AuditedRun) -> list[RegionTable]:
                 for row in rows
             ]
         if rows:
-            tables.append(RegionTable(name, tuple(rows)))
+            tables.append(
+                RegionTable(name, tuple(rows), plots.axis_labels(scale), plots.axis_labels(shift_scale))
+            )
     return tables
 
 
@@ -155,11 +160,11 @@ def group_tables(run: AuditedRun) -> list[GroupTable]:
         pooled = table[(table["group"] == group) & (table["label"] == "")]
         parts = (whole, single) if group == "" else (whole, pooled, cells)
         rows = [_group_row(row, scale) for part in parts for row in part.itertuples()]
-        tables.append(GroupTable(group, tuple(rows)))
+        tables.append(GroupTable(group, tuple(rows), plots.axis_labels(scale)))
     return tables
 
 
-def _ordered(run: AuditedRun) -> Sequence[str]:
+def ordered_regions(run: AuditedRun) -> Sequence[str]:
     """Regions by role, unions before their parts."""
     roles = run.manifest.roles
     names = list(roles)
@@ -192,8 +197,8 @@ def _region_row(
     return RegionRow(
         region=region,
         role=run.manifest.roles[region],
-        mass=words.estimate(mass),
-        interval=words.interval(mass),
+        mass=words.estimate(mass, decimals=1),
+        interval=words.interval(mass, decimals=1),
         area=words.share(area),
         lift=words.lift(mean("lift")),
         plot=plot,

@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from camaudit.report import words
-from camaudit.report.colormap import INFERNO
+from camaudit.report.drawing import RAMP
 
 _HERE = Path(__file__).resolve().parent
 _PLACES = (_HERE / "templates", _HERE.parents[1] / "reports" / "templates")
@@ -43,9 +43,7 @@ def environment() -> jinja2.Environment:
         "region": words.region,
         "listing": words.listing,
     }
-    made.globals["ramp"] = [
-        f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in INFERNO[13::26].tolist()
-    ]
+    made.globals["ramp"] = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in RAMP[13::26].tolist()]
     return made
 
 

@@ -60,8 +60,9 @@ def number(value: float, decimals: int, *, signed: bool = False) -> str:
     if not math.isfinite(value):
         return NOTHING
     text = f"{abs(value):,.{decimals}f}"
-    zero = not text.strip("0.,")
-    sign = "" if zero else MINUS if value < 0 else "+" if signed else ""
+    if not text.strip("0.,"):
+        return "0"
+    sign = MINUS if value < 0 else "+" if signed else ""
     return sign + text
 
 
@@ -75,16 +76,17 @@ def amount(name: str, value: float, *, decimals: int | None = None) -> str:
     return text + unit
 
 
-def estimate(effect: Effect) -> str:
-    """An effect's mean with its unit."""
-    return amount(effect.name, effect.estimate, decimals=_decimals(effect))
+def estimate(effect: Effect, *, decimals: int | None = None) -> str:
+    """An effect's mean with its unit, in as many decimals as its interval bears where none are given."""
+    return amount(effect.name, effect.estimate, decimals=_decimals(effect) if decimals is None else decimals)
 
 
-def interval(effect: Effect) -> str:
+def interval(effect: Effect, *, decimals: int | None = None) -> str:
     """An effect's interval, without unit: it stands behind the estimate."""
     if not (math.isfinite(effect.low) and math.isfinite(effect.high)):
         return ""
-    said, decimals = metric(effect.name), _decimals(effect)
+    said = metric(effect.name)
+    decimals = _decimals(effect) if decimals is None else decimals
     ends = (number(end * said.scale, decimals, signed=said.signed) for end in (effect.low, effect.high))
     return " to ".join(ends)
 
