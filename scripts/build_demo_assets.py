@@ -36,7 +36,7 @@ SCENE_LONGEST = 480
 OPAQUE = 128  # an element owns a pixel from half coverage on: soft shadows and highlights own none
 SHIRT_COLOUR = "#8b9097"  # the drawing gives women a purple shirt and men a blue one
 
-# values of the part maps; camaudit.demo.compose.LEGEND is the same (a test compares them)
+# values of the part maps; the same as in camaudit.demo.compose.LEGEND
 TOOL, COAT, SHIRT, HAIR, FACE = 1, 2, 3, 4, 5
 GENDERS = ("woman", "man")
 TONES = ("default", "light", "medium-light", "medium", "medium-dark", "dark")

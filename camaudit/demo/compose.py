@@ -48,10 +48,7 @@ TEST_SCENES: Final = (
 )  # fmt: skip
 
 SIDE: Final = 224  # pixels; the model's own input, so no resize comes between image and map
-FIGURE_SIDE: Final = (
-    0.5,
-    0.7,
-)  # of the image's side: the drawing's own square, of which a person fills 0.6 by 0.88
+FIGURE_SIDE: Final = (0.5, 0.7)  # of the image's side: a drawing's square; the person fills 0.68 x 0.87 of it
 TOOL_LENGTH: Final = (0.25, 0.35)  # of the figure's height; the stethoscope's is 0.4
 TOOL_VISIBLE: Final = (True, True, True, False)  # three of any four
 JPEG_QUALITY: Final = 93

@@ -36,7 +36,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> ComposedDemo:
 @pytest.fixture(autouse=True)
 def threads() -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # small batches, and other tests run beside this one
     yield
     torch.set_num_threads(before)
 
