@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from camaudit.types import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -160,7 +160,7 @@ class SyntheticRun:
         identity = f"img_{index:03d}"
         image, mask = folder / f"{identity}.png", folder / f"{identity}.mask.png"
         if not mask.exists():
-            _draw_person(index, index % 2 == 0, gender, size, image, mask)
+            _draw_person(index, gender, size, image, mask)
         regions = tuple(
             Region(name, role, MaskFile(mask, (value,)))
             for value, (name, role) in enumerate(self.roles.items(), start=1)
@@ -225,16 +225,16 @@ class SyntheticRun:
                         base | {"method": "gradcam", "metric": key, "value": v} for key, v in numbers.items()
                     ]
                     if target == "predicted" and region != self.names[3]:
-                        numbers = self._intervene(region, bool(mask.any()), rng)
+                        numbers = self._intervene(region, mask, rng)
                         rows += [
                             base | {"method": "blur", "metric": key, "value": v} for key, v in numbers.items()
                         ]
         columns = ["sample", "method", "target", "target_class", "region", "role", "metric", "value"]
         return [{column: row[column] for column in columns} for row in rows]
 
-    def _intervene(self, region: str, present: bool, rng: np.random.Generator) -> dict[str, float]:
+    def _intervene(self, region: str, mask: NDArray[np.bool_], rng: np.random.Generator) -> dict[str, float]:
         """Shift of the margin, in its standard deviations, when the region is blurred, and of the control."""
-        if not present:
+        if not mask.any():
             return dict.fromkeys(("shift", "shift_region", "shift_control", "flip"), math.nan)
         attribute = {self.names[1]: 0.12, self.names[2]: 0.16, self.union: 0.27}
         expected = attribute.get(region, 0.10) if self.biased else (0.01 if region in attribute else 0.42)
@@ -399,11 +399,10 @@ def _tool_is_hidden(index: int) -> bool:
     return index // 4 % 4 == 3
 
 
-def _draw_person(
-    index: int, stethoscope: bool, gender: str, size: tuple[int, int], image: Path, mask: Path
-) -> None:
+def _draw_person(index: int, gender: str, size: tuple[int, int], image: Path, mask: Path) -> None:
     """Draws a person into two files, in hundredths of the shorter side, on the centred square."""
     fine = 4
+    stethoscope = index % 2 == 0
     width, height = size[0] * fine, size[1] * fine
     unit = min(width, height) / 100
     left, top = (width - 100 * unit) / 2, (height - 100 * unit) / 2

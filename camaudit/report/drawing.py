@@ -134,7 +134,12 @@ def outline_path(mask: NDArray[np.bool_], *, side: int = 128) -> str:
 
 def rings(mask: NDArray[np.bool_], *, tolerance: float = 0.75) -> list[list[Point]]:
     """Closed outlines of a mask along its pixels' edges, simplified to within ``tolerance`` pixels."""
-    return [simplified for ring in _trace(mask) if len(simplified := _simplify_ring(ring, tolerance)) >= 3]
+    simplified = []
+    for ring in _trace(mask):
+        found = _simplify_ring(ring, tolerance)
+        # a pixel or two would simplify to a line: keep their corners
+        simplified.append(found if len(found) > 2 else _simplify_ring(ring, 0.0))
+    return simplified
 
 
 def _opacity() -> NDArray[np.float64]:

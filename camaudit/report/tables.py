@@ -130,7 +130,10 @@ def region_tables(run: AuditedRun) -> list[RegionTable]:
     tables = []
     for name in ["", *shown_classes(run)]:
         inside = local if name == "" else local[local["target_class"] == name]
-        rows = [_region_row(run, inside, found, region, name, scale) for region in regions]
+        rows = [
+            _region_row(run, inside, found, region=region, target_class=name, scale=scale)
+            for region in regions
+        ]
         if edit:
             rows = [
                 row._replace(shift=judgement.row("", shifted("shift", row.region, name), shift_scale))
@@ -172,7 +175,7 @@ def ordered_regions(run: AuditedRun) -> Sequence[str]:
 
 
 def _region_row(
-    run: AuditedRun, inside: pd.DataFrame, found: Lookup, region: str, target_class: str, scale: plots.Axis
+    run: AuditedRun, inside: pd.DataFrame, found: Lookup, *, region: str, target_class: str, scale: plots.Axis
 ) -> RegionRow:
     mine = inside[inside["region"] == region]
 
