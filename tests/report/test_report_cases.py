@@ -31,7 +31,7 @@ def text(page: str) -> str:
 
 
 @pytest.mark.parametrize("compared", [False, True])
-def test_names_are_text(compared: bool, tmp_path: Path, differences: pd.DataFrame) -> None:  # noqa: FBT001
+def test_names_are_text(compared: bool, tmp_path: Path, differences: pd.DataFrame) -> None:
     run = SyntheticRun(
         tmp_path, classes=(ATTACK, UNICODE), names=(QUOTED, "a&b", LONG, "{{ 7 * 7 }}"), name=ATTACK
     )
