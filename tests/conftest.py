@@ -78,7 +78,8 @@ def missing(marker: str) -> str | None:
 
 # fiftyone reads these when it is first imported, in this process or in one that a test starts. It would otherwise join
 # a mongod of the user's that happens to run. The server behind the address is started by the fixture `mongo`.
-_USERS_URI = os.environ.get("FIFTYONE_DATABASE_URI")
+# A worker of xdist inherits what the process before it has set, hence the second variable.
+_USERS_URI = os.environ.setdefault("CAMAUDIT_TESTS_MONGO", os.environ.get("FIFTYONE_DATABASE_URI", ""))
 _FOLDER = Path(tempfile.mkdtemp(prefix="camaudit-tests-"))
 
 

@@ -1,0 +1,217 @@
+"""What a run has to say about each sample, as values of FiftyOne fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from camaudit.browse.heatmaps import place_map, write_png
+from camaudit.browse.names import identifier
+from camaudit.browse.regions import region_labels
+from camaudit.data import Frame
+from camaudit.data.images import image_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from camaudit.browse.names import Names
+    from camaudit.types import AuditedRun
+
+LOCALISATION = ("mass", "excess")
+INTERVENTION = "shift"
+MEASURED_ROLES = ("object", "attribute")
+
+
+@dataclass(frozen=True)
+class Content:
+    """Fields of one run, each a mapping from sample id to value; a sample without a value is absent.
+
+    Attributes:
+        labels: predicted and true classes.
+        heatmaps: one field a method and target.
+        regions: masks and outlines.
+        scores: numbers.
+        groups: group columns, split and subject.
+        clusters: the cluster a sample is in.
+        record: the sample's id in the run.
+        measures: field of a measure, by (metric, region).
+        layout: a point for each clustered sample.
+    """
+
+    labels: Mapping[str, Mapping[str, Any]]
+    heatmaps: Mapping[str, Mapping[str, Any]]
+    regions: Mapping[str, Mapping[str, Any]]
+    scores: Mapping[str, Mapping[str, float]]
+    groups: Mapping[str, Mapping[str, str]]
+    clusters: Mapping[str, Mapping[str, str]]
+    record: Mapping[str, Mapping[str, str]]
+    measures: Mapping[tuple[str, str], str]
+    layout: Mapping[str, tuple[float, float]]
+
+    def fields(self) -> dict[str, Mapping[str, Any]]:
+        """All fields with at least one value, in the order in which they should be read."""
+        parts = (
+            self.labels,
+            self.heatmaps,
+            self.regions,
+            self.scores,
+            self.groups,
+            self.clusters,
+            self.record,
+        )
+        return {name: values for part in parts for name, values in part.items() if values}
+
+
+def collect(fiftyone: Any, run: AuditedRun, names: Names, media: Path) -> Content:
+    """Reads the run, and writes its heatmaps into the folder `media`."""
+    samples = run.samples
+    ids = [str(sample) for sample in samples["sample"]]
+    scores, measures = _measures(run, names)
+    scores[names.field("margin")] = _numbers(ids, samples["margin"])
+    regions, heatmaps = _pictures(fiftyone, run, names, ids, media)
+    return Content(
+        labels=_labels(fiftyone, samples, ids, names),
+        heatmaps=heatmaps,
+        regions=regions,
+        scores=scores,
+        groups=_groups(run, ids, names),
+        clusters={names.cluster: _clusters(run)},
+        record={names.sample: {sample: sample for sample in ids}},
+        measures=measures,
+        layout=_layout(run),
+    )
+
+
+def _labels(
+    fiftyone: Any, samples: pd.DataFrame, ids: Sequence[str], names: Names
+) -> dict[str, dict[str, Any]]:
+    predictions, labels = {}, {}
+    for sample, row in zip(ids, samples.to_dict("records"), strict=True):
+        known = _text(row["label"])
+        verdict = {} if known is None else {"correct": bool(row["correct"])}
+        predictions[sample] = fiftyone.Classification(
+            label=str(row["predicted"]), confidence=float(row["confidence"]), **verdict
+        )
+        if known is not None:
+            labels[sample] = fiftyone.Classification(label=known)
+    return {names.prediction: predictions, names.label: labels}
+
+
+def _pictures(
+    fiftyone: Any, run: AuditedRun, names: Names, ids: Sequence[str], media: Path
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Masks, outlines and heatmaps; each sample's image is opened once, for its size."""
+    manifest = run.manifest
+    pairs = [(method, target) for method in manifest.methods for target in manifest.targets]
+    folders = {pair: media / identifier(pair[0]) / identifier(pair[1]) for pair in pairs}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    regions: dict[str, dict[str, Any]] = {names.regions: {}, names.outlines: {}}
+    heatmaps: dict[str, dict[str, Any]] = {names.heatmap(*pair): {} for pair in pairs}
+    for number, sample in enumerate(ids):
+        source = run.source(sample)
+        size = image_size(source.image)
+        box = Frame.of(size, manifest.preprocessing).box()
+        for method, target in pairs:
+            path = folders[method, target] / f"{number:06d}.png"  # an id may hold what a file name may not
+            write_png(place_map(run.attribution(sample, method, target).values, box, size), path)
+            heatmaps[names.heatmap(method, target)][sample] = fiftyone.Heatmap(
+                map_path=str(path.absolute()), range=[0, 255]
+            )
+        detections, outlines = region_labels(fiftyone, source, size)
+        regions[names.regions][sample] = detections
+        regions[names.outlines][sample] = outlines
+    return regions, heatmaps
+
+
+def _measures(
+    run: AuditedRun, names: Names
+) -> tuple[dict[str, dict[str, float]], dict[tuple[str, str], str]]:
+    """Mass and excess of the run's first method and target, and the shift under its first edit, a field a region."""
+    table = run.measurements
+    first = table[table["target"] == run.manifest.targets[0]]
+    localised = first[(first["method"] == run.manifest.methods[0]) & first["metric"].isin(LOCALISATION)]
+    edited = first[first["metric"] == INTERVENTION]
+    edited = edited[edited["method"] == edited["method"].iloc[0]] if len(edited) else edited
+    fields: dict[str, dict[str, float]] = {}
+    measures: dict[tuple[str, str], str] = {}
+    for part in (localised, edited):
+        chosen = part[part["role"].isin(MEASURED_ROLES)]
+        for (metric, region), rows in chosen.groupby(["metric", "region"], sort=False):
+            field = _free(names.field(str(metric), str(region)), fields)
+            measures[str(metric), str(region)] = field
+            fields[field] = _numbers([str(sample) for sample in rows["sample"]], rows["value"])
+    return fields, measures
+
+
+def _groups(run: AuditedRun, ids: Sequence[str], names: Names) -> dict[str, dict[str, str]]:
+    fields: dict[str, dict[str, str]] = {}
+    columns = [(f"group_{group}", ("group", group)) for group in run.manifest.groups]
+    for column, parts in [*columns, ("split", ("split",)), ("subject", ("subject",))]:
+        if column not in run.samples:
+            continue
+        texts = ((sample, _text(value)) for sample, value in zip(ids, run.samples[column], strict=True))
+        fields[_free(names.field(*parts), fields)] = {
+            sample: text for sample, text in texts if text is not None
+        }
+    return fields
+
+
+def _clusters(run: AuditedRun) -> dict[str, str]:
+    rows = _clustered(run)
+    return {
+        str(sample): f"{target_class} {int(cluster)}"
+        for sample, target_class, cluster in zip(
+            rows["sample"], rows["target_class"], rows["cluster"], strict=True
+        )
+    }
+
+
+def _layout(run: AuditedRun) -> dict[str, tuple[float, float]]:
+    """The classes' embeddings side by side: each was made for itself, on its own scale."""
+    points: dict[str, tuple[float, float]] = {}
+    rows = _clustered(run)
+    for column, (_, part) in enumerate(rows.groupby("target_class", sort=True)):
+        plane = part[["x", "y"]].to_numpy(dtype=float)
+        finite = np.isfinite(plane).all(axis=1)
+        if not finite.any():
+            continue
+        low, high = plane[finite].min(axis=0), plane[finite].max(axis=0)
+        unit = (plane - low) / np.where(high > low, high - low, 1)
+        for sample, point, good in zip(part["sample"], unit, finite, strict=True):
+            if good:
+                points[str(sample)] = (float(point[0]) + 1.25 * column, float(point[1]))
+    return points
+
+
+def _clustered(run: AuditedRun) -> pd.DataFrame:
+    """The clusters of the run's first clustered method and target: a sample is in one of them at most."""
+    rows = run.clusters
+    if not len(rows):
+        return rows
+    first = rows.iloc[0]
+    chosen: pd.DataFrame = rows[(rows["method"] == first["method"]) & (rows["target"] == first["target"])]
+    return chosen
+
+
+def _numbers(ids: Sequence[str], values: Iterable[Any]) -> dict[str, float]:
+    """Numbers by sample; one that is not defined is absent, for FiftyOne would sort NaN among them."""
+    pairs = ((sample, float(value)) for sample, value in zip(ids, values, strict=True))
+    return {sample: value for sample, value in pairs if np.isfinite(value)}
+
+
+def _text(value: object) -> str | None:
+    return None if value is None or value != value or str(value) in {"", "<NA>"} else str(value)  # noqa: PLR0124 - NaN
+
+
+def _free(name: str, taken: Mapping[str, object]) -> str:
+    """The name, or the name with a number where two regions or groups differ only in what a field cannot hold."""
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free
