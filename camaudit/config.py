@@ -257,7 +257,7 @@ def dump_config(config: AuditConfig, base: Path) -> str:
     return yaml.safe_dump(relative.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _map_paths(config: AuditConfig, change: Any) -> AuditConfig:  # noqa: ANN401 - a callable Path -> Path
+def _map_paths(config: AuditConfig, change: Any) -> AuditConfig:
     weights = config.model.weights
     model = config.model.model_copy(update={"weights": weights and change(weights)})
     updates: dict[str, Any] = {"path": change(config.data.path)}
@@ -267,7 +267,7 @@ def _map_paths(config: AuditConfig, change: Any) -> AuditConfig:  # noqa: ANN401
     return config.model_copy(update={"model": model, "data": config.data.model_copy(update=updates)})
 
 
-def _problem(detail: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+def _problem(detail: Any) -> str:
     location = detail["loc"]
     if location[:2] == ("data", "regions"):
         location = (*location[:2], *location[3:])  # without the union's tag

@@ -338,10 +338,14 @@ class AuditedRun(Protocol):
     """The read side of a run: what report, browse and compare see of it."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path:
+        """The run directory."""
+        ...
 
     @property
-    def manifest(self) -> RunManifest: ...
+    def manifest(self) -> RunManifest:
+        """What the run is."""
+        ...
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -383,12 +387,18 @@ class AuditedRun(Protocol):
         ...
 
     @property
-    def findings(self) -> Sequence[Finding]: ...
+    def findings(self) -> Sequence[Finding]:
+        """Every finding, the gravest first."""
+        ...
 
     @property
-    def verdict(self) -> Verdict: ...
+    def verdict(self) -> Verdict:
+        """What follows from the findings."""
+        ...
 
-    def attribution(self, sample: str, method: str | None = None, target: str | None = None) -> AttributionMap:
+    def attribution(
+        self, sample: str, method: str | None = None, target: str | None = None
+    ) -> AttributionMap:
         """The raw map of one sample; the first method and target of the run where none is named."""
         ...
 

@@ -9,4 +9,14 @@ from camaudit.data.masks import region_mask
 from camaudit.data.source import open_dataset
 from camaudit.data.table import table
 
-__all__ = ["Batch", "Dataset", "Frame", "batches", "folder", "open_dataset", "open_image", "region_mask", "table"]
+__all__ = [
+    "Batch",
+    "Dataset",
+    "Frame",
+    "batches",
+    "folder",
+    "open_dataset",
+    "open_image",
+    "region_mask",
+    "table",
+]

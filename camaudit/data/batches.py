@@ -66,13 +66,18 @@ def batches(
         size: samples a batch; batch i always holds the samples from i·size on, whatever was skipped.
         skip: numbers of batches that are not needed.
     """
-    starts = [(number, start) for number, start in enumerate(range(0, len(samples), size)) if number not in skip]
+    starts = [
+        (number, start) for number, start in enumerate(range(0, len(samples), size)) if number not in skip
+    ]
     with ThreadPoolExecutor(_THREADS) as pool:
         waiting: deque[tuple[int, list[tuple[Sample, Future[Read | Skipped]]]]] = deque()
         for number, start in starts:
             part = samples[start : start + size]
             waiting.append(
-                (number, [(sample, pool.submit(read_sample, sample, preprocessing, regions)) for sample in part])
+                (
+                    number,
+                    [(sample, pool.submit(read_sample, sample, preprocessing, regions)) for sample in part],
+                )
             )
             if len(waiting) > _AHEAD:
                 yield _collect(*waiting.popleft(), regions)
@@ -112,7 +117,9 @@ def _size(image: Image.Image) -> tuple[int, int]:
     return image.height, image.width
 
 
-def _collect(number: int, reads: list[tuple[Sample, Future[Read | Skipped]]], regions: Mapping[str, Sequence[str]]) -> Batch:
+def _collect(
+    number: int, reads: list[tuple[Sample, Future[Read | Skipped]]], regions: Mapping[str, Sequence[str]]
+) -> Batch:
     done = [(sample, future.result()) for sample, future in reads]
     skipped = tuple(result for _, result in done if isinstance(result, Skipped))
     good = [(sample, result) for sample, result in done if isinstance(result, Read)]

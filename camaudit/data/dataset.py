@@ -39,7 +39,9 @@ class Dataset:
     source: DataConfig
 
     @classmethod
-    def of(cls, samples: Iterable[Sample], *, groups: Sequence[str] = (), source: DataConfig | None = None) -> Dataset:
+    def of(
+        cls, samples: Iterable[Sample], *, groups: Sequence[str] = (), source: DataConfig | None = None
+    ) -> Dataset:
         """A dataset of samples that were made in Python.
 
         Raises:

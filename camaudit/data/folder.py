@@ -50,7 +50,9 @@ def read_folder(source: DataConfig, roles: RolesConfig) -> Dataset:
         msg = f"{root} is not a folder. Give the folder that holds one sub-folder a class."
         raise DataError(msg)
     legend = _legend(source)
-    by_region = role_of_each(list(dict.fromkeys(legend.legend.values())) if legend else [], roles, where=str(root))
+    by_region = role_of_each(
+        list(dict.fromkeys(legend.legend.values())) if legend else [], roles, where=str(root)
+    )
     known = set(Image.registered_extensions())
     samples = []
     for label in sorted(entry for entry in root.iterdir() if entry.is_dir()):

@@ -58,7 +58,9 @@ class Frame:
 
     def coverage(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         """The share of each input pixel that a mask of the original image takes, (height, width) in [0, 1]."""
-        moved = Image.fromarray(mask.astype(np.float32)).resize(self.resized[::-1], _FILTERS[self.interpolation])
+        moved = Image.fromarray(mask.astype(np.float32)).resize(
+            self.resized[::-1], _FILTERS[self.interpolation]
+        )
         # a bicubic filter overshoots at edges
         return np.clip(np.asarray(self._cropped(moved), dtype=np.float32), 0, 1)
 

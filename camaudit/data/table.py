@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from camaudit.types import Role
 
 
-def table(  # noqa: PLR0913 - every argument is one column or one role
+def table(
     path: Path,
     *,
     image: str = "image",
@@ -98,7 +98,7 @@ def read_table(source: DataConfig, roles: RolesConfig) -> Dataset:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    import pandas as pd  # noqa: PLC0415 - heavy
+    import pandas as pd
 
     try:
         if path.suffix.lower() in {".parquet", ".pq"}:
@@ -107,7 +107,9 @@ def _read(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         msg = f"{path} does not exist. Correct data.path."
     except IsADirectoryError:
-        msg = f"{path} is a folder. A table is a CSV or Parquet file; for folders of images use format: folder."
+        msg = (
+            f"{path} is a folder. A table is a CSV or Parquet file; for folders of images use format: folder."
+        )
     except pd.errors.EmptyDataError:
         msg = f"{path} is empty: there is no sample to audit."
     except (OSError, ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:

@@ -70,16 +70,16 @@ def explain(
             depend on the layer.
         ModelError: there is no such layer.
     """
-    chosen = [get_method(id) for id in methods]
+    chosen = [get_method(name) for name in methods]
     needs: frozenset[Need] = frozenset().union(*(method.needs for method in chosen))
-    name = find_target_layer(model, inputs[:1]) if layer == "auto" else layer
+    at = find_target_layer(model, inputs[:1]) if layer == "auto" else layer
     score = targets if callable(targets) else _by_index(targets)
     with evaluating(model), torch.inference_mode(mode=False):
         given = inputs.clone() if inputs.is_inference() else inputs
-        tap = _forward(model, given, name, heads="head_gradient" in needs)
-        parts = _parts(tap, score(tap.logits), needs, name)
+        tap = _forward(model, given, at, heads="head_gradient" in needs)
+        parts = _parts(tap, score(tap.logits), needs, at)
     maps = {method.id: method.function(**{need: parts[need] for need in method.needs}) for method in chosen}
-    return Explanation(maps, tap.logits.detach(), name)
+    return Explanation(maps, tap.logits.detach(), at)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _forward(model: nn.Module, inputs: Tensor, layer: str, *, heads: bool) -> _T
             raise ExplainError(msg)
         activation = output.detach().requires_grad_()
         activations.append(activation)
-        torch.set_grad_enabled(True)  # noqa: FBT003 - from here on the head is recorded; no_grad below ends it
+        torch.set_grad_enabled(True)
         return activation.clone()  # a head that works in place must not change the leaf
 
     def remember(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:

@@ -90,7 +90,7 @@ def get_method(id: str) -> Method:  # noqa: A002
 
 @cache
 def _import_all() -> None:
-    from camaudit.explain import methods as package  # noqa: PLC0415 - its files import this module
+    from camaudit.explain import methods as package
 
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")

@@ -43,7 +43,11 @@ def find_target_layer(module: nn.Module, example: torch.Tensor) -> str:
 
     def record(name: str) -> Callable[[nn.Module, object, object], None]:
         def hook(called: nn.Module, inputs: tuple[object, ...], output: object) -> None:
-            if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[-2] * output.shape[-1] > 1:
+            if (
+                isinstance(output, torch.Tensor)
+                and output.ndim == 4
+                and output.shape[-2] * output.shape[-1] > 1
+            ):
                 calls.append((name, output))
                 if isinstance(called, _PASSIVE) and not any(output is given for given in inputs):
                     passed_on.add(id(output))
@@ -65,7 +69,9 @@ def find_target_layer(module: nn.Module, example: torch.Tensor) -> str:
         raise ModelError(msg)
     last = active[-1][1]
     # an activation that works in place returns its input: the later of two equally outer names is the finished one
-    return min((name for name, output in reversed(active) if output is last), key=lambda name: name.count("."))
+    return min(
+        (name for name, output in reversed(active) if output is last), key=lambda name: name.count(".")
+    )
 
 
 def module_at(module: nn.Module, name: str) -> nn.Module:

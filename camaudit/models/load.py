@@ -55,7 +55,7 @@ class LoadedModel:
         return digest.hexdigest()
 
 
-def load_model(  # noqa: PLR0913 - each argument is a key of the configuration
+def load_model(
     model: str | nn.Module,
     *,
     classes: Sequence[str],
@@ -114,13 +114,13 @@ def open_model(config: ModelConfig) -> LoadedModel:
     state = read_weights(config.weights)
     recipe: PreprocessingConfig
     if config.source == "timm":
-        import timm  # noqa: PLC0415 - heavy
+        import timm
 
         _check_name(config.name, timm.list_models())
         module = timm.create_model(config.name, pretrained=False, num_classes=len(config.classes))
         recipe = timm_recipe(module)
     else:
-        from torchvision import models  # noqa: PLC0415 - heavy
+        from torchvision import models
 
         _check_name(config.name, models.list_models(module=models))
         arguments = {"init_weights": False} if config.name in {"googlenet", "inception_v3"} else {}
@@ -162,7 +162,7 @@ def _checked(module: nn.Module, config: ModelConfig, preprocessing: Preprocessin
 
 
 def _source_of(name: str) -> str:
-    from torchvision import models  # noqa: PLC0415 - heavy
+    from torchvision import models
 
     if name in models.list_models(module=models):
         return "torchvision"

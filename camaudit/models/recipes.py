@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def torchvision_recipe(name: str) -> PreprocessingConfig:
     """The recipe of torchvision's default weights of that architecture."""
-    from torchvision import models  # noqa: PLC0415 - heavy
+    from torchvision import models
 
     recipe: Any = models.get_model_weights(name).DEFAULT.transforms()
     return PreprocessingConfig(
@@ -26,7 +26,7 @@ def torchvision_recipe(name: str) -> PreprocessingConfig:
 
 def timm_recipe(module: nn.Module) -> PreprocessingConfig:
     """The recipe of timm's weights of that architecture."""
-    from timm.data import resolve_model_data_config  # noqa: PLC0415 - heavy
+    from timm.data import resolve_model_data_config
 
     recipe = resolve_model_data_config(module)
     _, height, width = recipe["input_size"]

@@ -24,8 +24,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """
     try:
         if path.suffix == ".safetensors":
-            from safetensors import SafetensorError  # noqa: PLC0415 - only for such files
-            from safetensors.torch import load_file  # noqa: PLC0415
+            from safetensors import SafetensorError
+            from safetensors.torch import load_file
 
             try:
                 return load_file(path)

@@ -1,0 +1,114 @@
+"""What the commands print: bars on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import TaskID
+
+    from camaudit.runs import Check, Progress, Run
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def say(text: str) -> None:
+    """Print a result."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A progress that shows itself on standard error."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=console) as bars:
+        yield _Bars(bars)
+
+
+class _Bars:
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._stage = ""
+        self._task: TaskID | None = None
+
+    def update(self, stage: str, done: int, total: int) -> None:
+        if self._task is None or stage != self._stage:
+            self._stage, self._task = stage, self._bars.add_task(stage, total=total)
+        self._bars.update(self._task, completed=done, total=total)
+
+    def note(self, text: str) -> None:
+        self._bars.console.print(text, highlight=False)
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._stage = ""
+        self._begun = self._told = 0.0
+
+    def update(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._begun, self._told = stage, now, 0.0
+        if total > 1 and (done == total or now - self._told >= _SECONDS_BETWEEN_LINES):
+            self._told = now
+            rate = done / (now - self._begun) if now > self._begun else 0.0
+            self.note(f"{stage}: {done} of {total}" + (f", {rate:.1f} a second" if done else ""))
+
+    def note(self, text: str) -> None:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def describe_run(run: Run) -> str:
+    """The end of a run in a few lines."""
+    verdict = run.verdict
+    counts: dict[str, int] = {}
+    for finding in run.findings:
+        counts[finding.status] = counts.get(finding.status, 0) + 1
+    lines = [
+        f"{verdict.headline}.",
+        verdict.text,
+        "",
+        "findings: " + ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items()),
+    ]
+    lines += [f"note: {warning}" for warning in run.manifest.warnings]
+    lines += [f"report: {run.path / 'report.html'}"]
+    return "\n".join(lines)
+
+
+def describe_check(check: Check) -> str:
+    """Everything a dry run found."""
+    lines = [f"{name:14} {value}" for name, value in check.facts.items()]
+    if not check.regions.empty:
+        lines += [
+            "",
+            "regions",
+            check.regions.to_string(index=False, float_format=lambda share: f"{share:.3f}"),
+        ]
+    if not check.groups.empty:
+        lines += ["", "samples by group and label", check.groups.to_string(index=False)]
+    if check.seconds is not None:
+        lines += ["", f"measuring will take about {check.seconds / 60:.1f} minutes here"]
+    if check.unreadable:
+        lines += ["", f"{len(check.unreadable)} image(s) cannot be read and would be left out:"]
+        lines += [f"- {skipped.reason}" for skipped in check.unreadable]
+    if check.problems:
+        lines += ["", f"{len(check.problems)} problem(s) that stop an audit:"]
+        lines += [f"- {problem}" for problem in check.problems]
+    else:
+        lines += ["", "Nothing stops this audit."]
+    return "\n".join(lines).strip()

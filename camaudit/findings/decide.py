@@ -1,0 +1,53 @@
+"""All findings of an audit: the issues, the tips, and what passed, was undecided or did not apply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from camaudit.findings.attribute import attribute_finding
+from camaudit.findings.codes import ATTRIBUTE_ATTENDED, OBJECT_MISSED
+from camaudit.findings.evidence import Evidence
+from camaudit.findings.object import object_finding
+from camaudit.findings.policy import Policy
+from camaudit.types import Finding
+
+if TYPE_CHECKING:
+    from camaudit.types import Role
+
+__all__ = ["Evidence", "decide"]
+
+_ORDER = ("issue", "tip", "insufficient", "passed", "not_applicable")
+
+
+def decide(evidence: Evidence, policy: Policy | None = None) -> list[Finding]:
+    """Every finding, the gravest first."""
+    policy = policy or Policy()
+    findings = [attribute_finding(evidence, cell, policy) for cell in evidence.cells("attribute")]
+    findings += [object_finding(evidence, cell, policy) for cell in evidence.cells("object")]
+    present = set(evidence.roles.values())
+    if "attribute" not in present:
+        findings.append(_not_applicable(ATTRIBUTE_ATTENDED.id, "attribute", "the model should not use"))
+    if "object" not in present:
+        findings.append(_not_applicable(OBJECT_MISSED.id, "object", "the model should use"))
+    return sorted(
+        findings, key=lambda finding: (_ORDER.index(finding.status), -finding.severity, finding.code)
+    )
+
+
+def _not_applicable(code: str, role: Role, what: str) -> Finding:
+    return Finding(
+        code=code,
+        title=f"No annotated region has the role {role}, so what {what} could not be examined.",
+        status="not_applicable",
+        rung=None,
+        severity=0.0,
+        target_class=None,
+        region=None,
+        role=role,
+        group={},
+        effect=None,
+        evidence={},
+        samples=(),
+        counter_samples=(),
+        advice=f"Annotate such regions and name them in roles.{role}.",
+    )

@@ -1,0 +1,117 @@
+"""What the decisions are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from camaudit.types import Effect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from camaudit.types import Role
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One class x region x group of the audit.
+
+    Attributes:
+        target_class: the class the maps speak for; empty for all classes.
+        region: a measured region.
+        role: its role.
+        group: a group column; empty for all samples.
+        value: the group's value; empty for all samples.
+    """
+
+    target_class: str
+    region: str
+    role: Role
+    group: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The tables of a run, and the method and target that decide.
+
+    Attributes:
+        effects: see `camaudit.types.AuditedRun`.
+        measurements: see there.
+        samples: see there.
+        roles: role of every measured region.
+        parts: annotated regions of every measured region.
+        classes: class names.
+        groups: group columns.
+        method: the attribution method that decides what is attended.
+        edit: the edit that decides what is used; None where nothing was edited.
+        target: id of the output target.
+    """
+
+    effects: pd.DataFrame
+    measurements: pd.DataFrame
+    samples: pd.DataFrame
+    roles: Mapping[str, Role]
+    parts: Mapping[str, Sequence[str]]
+    classes: Sequence[str]
+    groups: Sequence[str]
+    method: str
+    edit: str | None
+    target: str
+
+    def effect(self, metric: str, method: str | None, cell: Cell) -> Effect | None:
+        """The effect of one cell; None where it was not measured."""
+        table = self.effects
+        row = table[
+            (table["metric"] == metric)
+            & (table["method"] == (method or ""))
+            & (table["target"] == self.target)
+            & (table["target_class"] == cell.target_class)
+            & (table["region"] == cell.region)
+            & (table["group"] == cell.group)
+            & (table["value"] == cell.value)
+        ]
+        if row.empty:
+            return None
+        first = row.iloc[0]
+        low, high, p, q = (float(first[name]) for name in ("low", "high", "p", "q"))
+        return Effect(metric, float(first["estimate"]), low, high, p, q, int(first["n"]))
+
+    def values(self, metric: str, method: str | None, cell: Cell) -> pd.Series:
+        """The measurements of one cell by sample, without those that are not defined."""
+        table = self.measurements
+        rows = table[
+            (table["metric"] == metric)
+            & (table["method"] == (method or ""))
+            & (table["target"] == self.target)
+            & (table["region"] == cell.region)
+        ]
+        if cell.target_class:
+            rows = rows[rows["target_class"] == cell.target_class]
+        if cell.group:
+            members = self.samples.loc[self.samples[f"group_{cell.group}"] == cell.value, "sample"]
+            rows = rows[rows["sample"].isin(members)]
+        return rows.set_index("sample")["value"].dropna()
+
+    def cells(self, role: Role) -> list[Cell]:
+        """The cells that are decided on for a role.
+
+        The union of the role's regions (or its only one) is examined in every class and group, its parts in every
+        class.
+        """
+        regions = [name for name, of in self.roles.items() if of == role]
+        widest = max(regions, key=lambda name: len(self.parts[name]), default=None)
+        cells = []
+        for target_class in ("", *self.classes):
+            for region in sorted(regions, key=lambda name: name != widest):
+                cells.append(Cell(target_class, region, role))
+                if region == widest:
+                    cells.extend(
+                        Cell(target_class, region, role, group, str(value))
+                        for group in self.groups
+                        for value in sorted(self.samples[f"group_{group}"].dropna().unique())
+                    )
+        return cells

@@ -1,0 +1,46 @@
+"""How far up the ladder the evidence of one cell carries."""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from camaudit.findings.policy import Policy
+    from camaudit.types import Effect
+
+
+class Answer(Enum):
+    """What an effect with an interval says to a question with a threshold."""
+
+    YES = "yes"
+    NO = "no"
+    OPEN = "open"
+    """The interval holds both answers, or there are too few samples."""
+    UNASKED = "unasked"
+    """Nothing was measured."""
+
+
+def attended(excess: Effect | None, policy: Policy) -> Answer:
+    """Does more of the evidence lie in the region than chance puts there?"""
+    if excess is None:
+        return Answer.UNASKED
+    if excess.n < policy.least_samples or math.isnan(excess.low):
+        return Answer.OPEN
+    if excess.low > 0 and excess.estimate >= policy.least_excess and excess.q <= policy.level:
+        return Answer.YES
+    return Answer.NO if excess.high < policy.least_excess or excess.estimate <= 0 else Answer.OPEN
+
+
+def used(shift: Effect | None, policy: Policy) -> Answer:
+    """Does the score follow the region, up or down, by more than the threshold?"""
+    if shift is None:
+        return Answer.UNASKED
+    if shift.n < policy.least_samples or math.isnan(shift.low):
+        return Answer.OPEN
+    beyond = shift.low > policy.least_shift or shift.high < -policy.least_shift
+    if beyond and shift.q <= policy.level:
+        return Answer.YES
+    within = shift.low > -policy.least_shift and shift.high < policy.least_shift
+    return Answer.NO if within else Answer.OPEN

@@ -1,0 +1,37 @@
+"""Findings in the words of a colleague."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from camaudit.findings.evidence import Cell
+    from camaudit.types import Effect
+
+
+def where(cell: Cell) -> str:
+    """The images a cell is about, as the beginning of a sentence."""
+    about = f"Where the model says {cell.target_class}" if cell.target_class else "Over all classes"
+    return f"{about} and {cell.group} is {cell.value}" if cell.group else about
+
+
+def region(cell: Cell) -> str:
+    """The region's name as it stands in a sentence."""
+    return " and ".join(cell.region.split("+"))
+
+
+def share(mass: Effect | None, area: Effect | None) -> str:
+    """How much of the evidence lies in the region, beside what chance would put there."""
+    if mass is None or area is None or math.isnan(mass.estimate):
+        return "the share of the evidence is not known"
+    return f"{mass.estimate:.0%} of the evidence lies there, where chance would put {area.estimate:.0%}"
+
+
+def follows(shift: Effect) -> str:
+    """What editing the region did to the score, beyond the controls."""
+    direction = "lowers" if shift.estimate >= 0 else "raises"
+    low, high = sorted((abs(shift.low), abs(shift.high)))
+    if shift.low < 0 < shift.high:
+        return f"{shift.estimate:+.2f} SD ({shift.low:+.2f} to {shift.high:+.2f})"
+    return f"{direction} its score by {abs(shift.estimate):.2f} SD ({low:.2f} to {high:.2f})"

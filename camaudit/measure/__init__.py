@@ -1,0 +1,17 @@
+"""What a map, a region and a model say about one sample: localisation and intervention."""
+
+from camaudit.measure.grid import to_grid
+from camaudit.measure.intervention import blur, controls, edited_scores, margins
+from camaudit.measure.localisation import LOCALISATION_METRICS, localisation
+from camaudit.measure.regions import measured_regions
+
+__all__ = [
+    "LOCALISATION_METRICS",
+    "blur",
+    "controls",
+    "edited_scores",
+    "localisation",
+    "margins",
+    "measured_regions",
+    "to_grid",
+]

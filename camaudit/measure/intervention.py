@@ -1,0 +1,153 @@
+"""Does the score follow when a region is edited away, more than when as much is edited elsewhere?
+
+The region is blurred, and so are copies of it, moved to places at the same distance from the centre of the image. What
+the edit of the region does beyond the copies is what the model used of it.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CELLS = 28  # moves are searched on this many steps a side
+_MOST_OVERLAP = 0.5
+_LEAST_INSIDE = 0.9
+
+
+def blur(images: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur with mirrored borders.
+
+    Args:
+        images: (batch, channels, height, width).
+        sigma: standard deviation as a share of the shorter side.
+    """
+    height, width = images.shape[-2:]
+    deviation = sigma * min(height, width)
+    # two products with dense matrices: faster than a long depthwise convolution, on a CPU by far
+    return _gaussian(height, deviation).to(images) @ images @ _gaussian(width, deviation).to(images).T
+
+
+@lru_cache(maxsize=8)
+def _gaussian(side: int, deviation: float) -> Tensor:
+    """Blur along one axis as a matrix (side, side); weight that falls outside is mirrored back in."""
+    radius = math.ceil(4 * deviation)
+    matrix = torch.zeros(side, side, dtype=torch.float64)
+    place = torch.arange(side)
+    for step in range(-radius, radius + 1):
+        source = (place + step) % (2 * side)
+        source = torch.minimum(source, 2 * side - 1 - source)
+        matrix[place, source] += math.exp(-(step**2) / (2 * deviation**2))
+    return matrix / matrix.sum(1, keepdim=True)
+
+
+def controls(region: Tensor, avoid: Tensor, valid: Tensor, count: int) -> Tensor:
+    """Copies of a region elsewhere in the image: same shape and area, as far from the centre as the region.
+
+    Moves are ranked by how far they miss this: by the area pushed out of the image, the overlap with the region and with
+    what else is annotated, and the difference of the distances to the centre. The best `count` that lie apart are taken.
+
+    Args:
+        region: coverage of one sample's region, (height, width).
+        avoid: coverage of everything annotated as object or attribute, (height, width).
+        valid: true on the image, false on padding, (height, width).
+        count: number of copies.
+
+    Returns:
+        (found, height, width); found is 0 where the region is empty, or so large that no copy of it is a control
+        (less than nine tenths of it in the image, or more than half of it on the region itself).
+    """
+    height, width = region.shape
+    empty = region.new_zeros((0, height, width))
+    if not bool((region > 0.5).any()):
+        return empty
+    cells = [
+        functional.adaptive_avg_pool2d(layer[None].to(region), _CELLS)[0] for layer in (region, avoid, valid)
+    ]
+    small, others, image = (
+        cell / cell.sum().clamp(min=1e-12) if i == 0 else cell for i, cell in enumerate(cells)
+    )
+
+    def under_copies(layer: Tensor) -> Tensor:
+        """Mean of a layer under the region's copy, for every move by whole cells: (2·28 - 1, 2·28 - 1)."""
+        return functional.conv2d(layer[None, None], small[None, None], padding=_CELLS - 1)[0, 0]
+
+    inside = under_copies(image)
+    onto_itself = under_copies(cells[0])
+    onto_others = under_copies(others)
+    steps = torch.arange(-(_CELLS - 1), _CELLS, device=region.device)
+    # conv2d slides the copy over the padded layer: index i is a move by i - (cells - 1), whatever the copy's place
+    moves = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1).flatten(0, 1)
+    axis = torch.arange(_CELLS, device=region.device, dtype=region.dtype) - (_CELLS - 1) / 2
+    place = torch.stack([(small.sum(1) * axis).sum(), (small.sum(0) * axis).sum()])
+    further = ((place + moves).norm(dim=-1) - place.norm()).abs() / (_CELLS / 2)
+
+    inside, onto_itself, onto_others = inside.flatten(), onto_itself.flatten(), onto_others.flatten()
+    cost = 4 * (1 - inside) + 2 * onto_itself + onto_others + further
+    usable = (inside >= _LEAST_INSIDE) & (onto_itself <= _MOST_OVERLAP) & (moves.abs().amax(1) > 0)
+    chosen: list[Tensor] = []
+    cost = torch.where(usable, cost, torch.inf)
+    while len(chosen) < count:
+        best = int(cost.argmin())
+        if not torch.isfinite(cost[best]):
+            break
+        chosen.append(moves[best])
+        apart = (moves - moves[best]).abs().amax(1) >= 2
+        cost = torch.where(apart, cost, torch.inf)
+    if len(chosen) < count:
+        return empty
+    steps_in_pixels = torch.tensor([height / _CELLS, width / _CELLS], device=region.device)
+    return (
+        torch.stack([_moved(region, (move * steps_in_pixels).round().int().tolist()) for move in chosen])
+        * valid
+    )
+
+
+def margins(logits: Tensor, classes: Tensor) -> Tensor:
+    """Score of a class minus the best other score, (batch,).
+
+    Args:
+        logits: (batch, classes).
+        classes: (batch,) the class of each sample.
+    """
+    own = logits.gather(1, classes[:, None]).squeeze(1)
+    others = logits.scatter(1, classes[:, None], -torch.inf)
+    return own - others.amax(1)
+
+
+def edited_scores(
+    images: Tensor, filled: Tensor, edits: Tensor, scores: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """The scores after each edit.
+
+    Args:
+        images: (batch, channels, height, width), as the model takes them.
+        filled: what the edited pixels become, such as `blur` of the images.
+        edits: coverage of each edit, (batch, edits, height, width).
+        scores: from images to the model's scores (batch, classes).
+
+    Returns:
+        (batch, edits, classes).
+    """
+    change = filled - images
+    # one edit at a time bounds the memory
+    found = [scores(images + edits[:, i, None] * change) for i in range(edits.shape[1])]
+    return torch.stack(found, dim=1)
+
+
+def _moved(region: Tensor, move: list[int]) -> Tensor:
+    """The region moved by (rows, columns) of pixels; what leaves the image is lost."""
+    down, right = move
+    height, width = region.shape
+    moved = torch.zeros_like(region)
+    moved[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = region[
+        max(-down, 0) : height + min(-down, 0), max(-right, 0) : width + min(-right, 0)
+    ]
+    return moved

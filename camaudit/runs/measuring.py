@@ -1,0 +1,252 @@
+"""One batch through the model: predictions, maps, localisation and intervention, as tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+
+from camaudit.config import parse_target
+from camaudit.explain import explain
+from camaudit.measure import blur, controls, edited_scores, localisation, margins
+from camaudit.models import class_indices, target_scores
+from camaudit.runs.store import scale_column
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from camaudit.config import AuditConfig
+    from camaudit.data import Batch
+    from camaudit.models import LoadedModel
+    from camaudit.types import OutputTarget, Role, Sample
+
+EDIT = "blur"
+SHIFTS = ("shift", "shift_region", "shift_control")
+FLIPS = ("flip", "flip_control")
+_ROW = ("sample", "method", "target", "target_class", "region", "role", "metric", "value")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured in every batch.
+
+    Attributes:
+        methods: ids of attribution methods.
+        targets: output targets.
+        roles: role of every measured region, in the order of the batch's coverage.
+        controls: control copies of an edited region; 0 where nothing is edited.
+        sigma: of the blur, as a share of the shorter side.
+        device: where the model is.
+    """
+
+    methods: tuple[str, ...]
+    targets: tuple[OutputTarget, ...]
+    roles: Mapping[str, Role]
+    controls: int
+    sigma: float
+    device: torch.device
+
+
+def settings_of(config: AuditConfig, roles: Mapping[str, Role], device: torch.device) -> Settings:
+    """What a configuration asks to be measured; `roles` of the measured regions."""
+    edits = config.audit.intervention
+    return Settings(
+        methods=tuple(config.audit.methods),
+        targets=tuple(parse_target(target) for target in config.audit.targets),
+        roles=roles,
+        controls=edits.controls if edits.enabled else 0,
+        sigma=edits.sigma,
+        device=device,
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One batch, measured.
+
+    Attributes:
+        samples: rows of the samples table.
+        maps: by (method, target): (n, h, w) float16, each map divided by its maximum.
+        measurements: tidy rows; shifts in units of the score.
+    """
+
+    samples: pd.DataFrame
+    maps: Mapping[tuple[str, str], NDArray[np.float16]]
+    measurements: pd.DataFrame
+
+
+def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measured:
+    """Measure a batch that is not empty."""
+    images = _inputs(batch, model, settings.device)
+    labels = [sample.label for sample in batch.samples]
+
+    def score(logits: torch.Tensor) -> torch.Tensor:
+        scores = [target_scores(target, logits, labels, model.classes) for target in settings.targets]
+        return torch.stack(scores, dim=1)
+
+    explained = explain(
+        model.module, images, methods=settings.methods, targets=score, layer=model.target_layer
+    )
+    logits = explained.logits.float()
+    chosen = torch.stack(
+        [class_indices(target, logits, labels, model.classes) for target in settings.targets], 1
+    )
+    coverage = torch.from_numpy(batch.coverage).to(settings.device)
+    valid = torch.from_numpy(batch.valid).to(settings.device)
+
+    frames = []
+    for method in settings.methods:
+        found = localisation(explained[method], coverage, valid)
+        frames.append(_tidy(found, batch.samples, method, chosen, model=model, settings=settings))
+    if settings.controls:
+        edited = _intervene(batch, images, logits, chosen, model=model, settings=settings)
+        frames.append(_tidy(edited, batch.samples, EDIT, chosen, model=model, settings=settings))
+    maps, scales = _stored(explained.maps, settings)
+    return Measured(
+        samples=_rows(batch.samples, logits.cpu(), model.classes, scales),
+        maps=maps,
+        measurements=pd.concat(frames, ignore_index=True),
+    )
+
+
+def _inputs(batch: Batch, model: LoadedModel, device: torch.device) -> torch.Tensor:
+    recipe = model.preprocessing
+    mean = torch.tensor(recipe.mean, device=device)[:, None, None]
+    std = torch.tensor(recipe.std, device=device)[:, None, None]
+    pixels = torch.from_numpy(batch.images).to(device).permute(0, 3, 1, 2).float() / 255
+    dtype = next(model.module.parameters(), pixels).dtype
+    return ((pixels - mean) / std).to(dtype)
+
+
+def _intervene(
+    batch: Batch,
+    images: torch.Tensor,
+    logits: torch.Tensor,
+    chosen: torch.Tensor,
+    *,
+    model: LoadedModel,
+    settings: Settings,
+) -> dict[str, torch.Tensor]:
+    """The metrics of `SHIFTS` and `FLIPS`, (batch, targets, regions), NaN where a region was not edited."""
+    names = list(settings.roles)
+    coverage = torch.from_numpy(np.nan_to_num(batch.coverage))
+    valid = torch.from_numpy(batch.valid)
+    matters = [i for i, name in enumerate(names) if settings.roles[name] != "context"]
+    avoid = coverage[:, matters].amax(1)
+    filled = blur(images, settings.sigma)
+    shape = (len(images), chosen.shape[1], len(names))
+    found = {
+        metric: torch.full(shape, torch.nan, dtype=torch.float64, device=images.device)
+        for metric in (*SHIFTS, *FLIPS)
+    }
+
+    def scores(edited: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return model.module(edited).float()
+
+    for column in matters:
+        copies = [
+            controls(coverage[row, column], avoid[row], valid[row], settings.controls)
+            for row in range(len(images))
+        ]
+        rows = [row for row, copy in enumerate(copies) if len(copy)]
+        if not rows:
+            continue
+        edits = torch.stack([torch.cat([coverage[row, column][None], copies[row]]) for row in rows])
+        after = edited_scores(images[rows], filled[rows], edits.to(images), scores)
+        for target in range(chosen.shape[1]):
+            classes = chosen[rows, target]
+            before = margins(logits[rows], classes)
+            drops = torch.stack(
+                [before - margins(after[:, i], classes) for i in range(after.shape[1])], dim=1
+            )
+            flips = (after.argmax(-1) != logits[rows].argmax(-1)[:, None]).double()
+            found["shift_region"][rows, target, column] = drops[:, 0].double()
+            found["shift_control"][rows, target, column] = drops[:, 1:].double().mean(1)
+            found["shift"][rows, target, column] = drops[:, 0].double() - drops[:, 1:].double().mean(1)
+            found["flip"][rows, target, column] = flips[:, 0]
+            found["flip_control"][rows, target, column] = flips[:, 1:].mean(1)
+    return found
+
+
+def _tidy(
+    metrics: Mapping[str, torch.Tensor],
+    samples: Sequence[Sample],
+    method: str,
+    chosen: torch.Tensor,
+    *,
+    model: LoadedModel,
+    settings: Settings,
+) -> pd.DataFrame:
+    ids = np.array([sample.id for sample in samples], dtype=object)
+    targets = np.array([target.id for target in settings.targets], dtype=object)
+    regions = np.array(list(settings.roles), dtype=object)
+    roles = np.array(list(settings.roles.values()), dtype=object)
+    classes = np.array(model.classes, dtype=object)[chosen.cpu().numpy()]
+    shape = (len(ids), len(targets), len(regions))
+    common = {
+        "sample": np.broadcast_to(ids[:, None, None], shape).ravel(),
+        "method": method,
+        "target": np.broadcast_to(targets[None, :, None], shape).ravel(),
+        "target_class": np.broadcast_to(classes[:, :, None], shape).ravel(),
+        "region": np.broadcast_to(regions, shape).ravel(),
+        "role": np.broadcast_to(roles, shape).ravel(),
+    }
+    frames = [
+        pd.DataFrame({**common, "metric": metric, "value": values.cpu().double().numpy().ravel()})
+        for metric, values in metrics.items()
+    ]
+    return pd.concat(frames, ignore_index=True)[list(_ROW)]
+
+
+def _stored(
+    maps: Mapping[str, torch.Tensor], settings: Settings
+) -> tuple[dict[tuple[str, str], NDArray[np.float16]], dict[str, NDArray[np.float32]]]:
+    stored: dict[tuple[str, str], NDArray[np.float16]] = {}
+    scales: dict[str, NDArray[np.float32]] = {}
+    for method, values in maps.items():
+        raw = values.float().cpu().numpy()
+        for index, target in enumerate(settings.targets):
+            one = raw[:, index]
+            scale = one.max(axis=(1, 2))
+            safe = np.where(scale > 0, scale, 1)[:, None, None]
+            stored[method, target.id] = (one / safe).astype(np.float16)
+            scales[scale_column(method, target.id)] = scale.astype(np.float32)
+    return stored, scales
+
+
+def _rows(
+    samples: Sequence[Sample],
+    logits: torch.Tensor,
+    classes: Sequence[str],
+    scales: Mapping[str, NDArray[np.float32]],
+) -> pd.DataFrame:
+    predicted = logits.argmax(1)
+    names = np.array(classes, dtype=object)[predicted.numpy()]
+    labels = [sample.label for sample in samples]
+    table = pd.DataFrame(
+        {
+            "sample": [sample.id for sample in samples],
+            "image": [str(sample.image) for sample in samples],
+            "label": pd.array(labels, dtype="string"),
+            "predicted": pd.array(names, dtype="string"),
+            "correct": pd.array(
+                [None if label is None else label == name for label, name in zip(labels, names, strict=True)],
+                dtype="boolean",
+            ),
+            "confidence": logits.double().softmax(1).amax(1).numpy(),
+            "margin": margins(logits, predicted).double().numpy(),
+            "split": pd.array([sample.split for sample in samples], dtype="string"),
+            "subject": pd.array([sample.subject for sample in samples], dtype="string"),
+        }
+    )
+    groups = list(dict.fromkeys(name for sample in samples for name in sample.groups))
+    for name in groups:
+        table[f"group_{name}"] = pd.array([sample.groups.get(name) for sample in samples], dtype="string")
+    scores = {f"score_{name}": logits[:, i].numpy() for i, name in enumerate(classes)}
+    return pd.concat([table, pd.DataFrame(scores), pd.DataFrame(scales)], axis=1)

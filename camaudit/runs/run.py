@@ -1,0 +1,191 @@
+"""A run as a value: its tables, findings and maps, read when they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from camaudit.config import parse_config, resolve_paths
+from camaudit.data import Frame, open_dataset, open_image
+from camaudit.data.masks import region_masks
+from camaudit.errors import RunError
+from camaudit.findings import read_findings
+from camaudit.runs.manifest import read_manifest
+from camaudit.runs.store import maps_folder, parts, scale_column
+from camaudit.types import AttributionMap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import fiftyone as fo
+    from numpy.typing import NDArray
+
+    from camaudit.data import Dataset
+    from camaudit.types import Finding, RunManifest, Sample, Verdict
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished audit; an `camaudit.types.AuditedRun`. Made by `camaudit.audit` and `camaudit.open_run`.
+
+    Attributes:
+        path: the run directory.
+        manifest: what the run is.
+        data: the dataset, where it was handed over in Python and cannot be read again.
+    """
+
+    path: Path
+    manifest: RunManifest
+    data: Dataset | None = field(default=None, repr=False)
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration as plain values; paths are relative to the run directory."""
+        values = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+        return dict(values)
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """One row a sample; see `camaudit.types.AuditedRun`."""
+        return pd.concat(
+            [pd.read_parquet(part) for part in parts(self.path / "samples", "parquet")], ignore_index=True
+        )
+
+    @cached_property
+    def measurements(self) -> pd.DataFrame:
+        """Rows of `camaudit.types.Measurement`."""
+        return pd.read_parquet(self.path / "measurements.parquet")
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """One row an effect; see `camaudit.types.AuditedRun`."""
+        return pd.read_parquet(self.path / "effects.parquet")
+
+    @cached_property
+    def clusters(self) -> pd.DataFrame:
+        """One row a clustered sample; see `camaudit.types.AuditedRun`."""
+        return pd.read_parquet(self.path / "clusters.parquet")
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Every finding, the gravest first; also what passed, was undecided or did not apply."""
+        return self._judged[1]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict that follows from the findings."""
+        return self._judged[0]
+
+    def attribution(
+        self, sample: str, method: str | None = None, target: str | None = None
+    ) -> AttributionMap:
+        """The raw map of one sample; the first method and target of the run where none is named.
+
+        Raises:
+            RunError: the run has no such sample, method or target.
+        """
+        method = _known(method or self.manifest.methods[0], self.manifest.methods, "method", self.path)
+        target = _known(target or self.manifest.targets[0], self.manifest.targets, "target", self.path)
+        row = self._row(sample)
+        scale = np.float32(self.samples[scale_column(method, target)].iloc[row])
+        values = self._maps(method, target)[row].astype(np.float32) * scale
+        return AttributionMap(values, sample, method, self.manifest.target_layer, target)
+
+    def picture(self, sample: str) -> NDArray[np.uint8]:
+        """The image as the model sees it, before normalising: (height, width, 3)."""
+        image = open_image(self.source(sample).image)
+        return Frame.of((image.height, image.width), self.manifest.preprocessing).image(image)
+
+    def masks(self, sample: str) -> dict[str, NDArray[np.bool_]]:
+        """The annotated regions of a sample, each (height, width) in the model's frame."""
+        source = self.source(sample)
+        image = open_image(source.image)
+        frame = Frame.of((image.height, image.width), self.manifest.preprocessing)
+        masks = region_masks(source.regions, frame.size, image=str(source.image))
+        return {name: frame.coverage(mask) > 0.5 for name, mask in masks.items()}
+
+    def source(self, sample: str) -> Sample:
+        """The sample as the dataset has it."""
+        self._row(sample)
+        return self._sources[sample]
+
+    def report(self, path: Path | str | None = None) -> Path:
+        """Write the HTML report; into the run directory where no path is given."""
+        from camaudit.report import write
+
+        return write(self, Path(path) if path is not None else self.path / "report.html")
+
+    def to_fiftyone(self, dataset: str, *, key: str | None = None, overwrite: bool = False) -> fo.Dataset:
+        """Export the run to a FiftyOne dataset; see `camaudit.browse.to_fiftyone`."""
+        from camaudit.browse import to_fiftyone
+
+        return to_fiftyone(self, dataset, key=key, overwrite=overwrite)
+
+    @cached_property
+    def _judged(self) -> tuple[Verdict, list[Finding]]:
+        return read_findings((self.path / "findings.json").read_text(encoding="utf-8"))
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {sample: row for row, sample in enumerate(self.samples["sample"])}
+
+    @cached_property
+    def _loaded(self) -> dict[tuple[str, str], NDArray[np.float16]]:
+        return {}
+
+    def _maps(self, method: str, target: str) -> NDArray[np.float16]:
+        if (method, target) not in self._loaded:
+            files = parts(maps_folder(self.path, method, target), "npy")
+            self._loaded[method, target] = np.concatenate(
+                [np.load(file, allow_pickle=False) for file in files]
+            )
+        return self._loaded[method, target]
+
+    @cached_property
+    def _sources(self) -> dict[str, Sample]:
+        if self.data is None:
+            values = dict(self.config)
+            where = self.path / "config.yaml"
+            config = resolve_paths(parse_config(values, where=str(where)), self.path)
+            dataset = open_dataset(config.data, config.roles)
+        else:
+            dataset = self.data
+        return {sample.id: sample for sample in dataset.samples}
+
+    def _row(self, sample: str) -> int:
+        if sample not in self._rows:
+            msg = f"{self.path} has no sample {sample!r}; run.samples lists them, run.manifest.skipped the unreadable."
+            raise RunError(msg)
+        return self._rows[sample]
+
+
+def open_run(path: Path | str, *, data: Dataset | None = None) -> Run:
+    """Open a finished run.
+
+    Args:
+        path: the run directory.
+        data: the dataset, where it was made in Python.
+
+    Raises:
+        RunError: the folder is no run, or the run is not finished.
+    """
+    run = Path(path)
+    manifest = read_manifest(run)
+    unfinished = [stage for stage, state in manifest.stages.items() if state != "done" and stage != "report"]
+    if unfinished:
+        msg = f"{run} is not finished: {unfinished[0]} is {manifest.stages[unfinished[0]]}. Go on with --resume."
+        raise RunError(msg)
+    return Run(run, manifest, data)
+
+
+def _known(asked: str, known: tuple[str, ...], what: str, run: Path) -> str:
+    if asked not in known:
+        msg = f"{run} was not made with the {what} {asked!r}; it has {', '.join(known)}."
+        raise RunError(msg)
+    return asked
