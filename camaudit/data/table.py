@@ -74,7 +74,10 @@ def read_table(source: DataConfig, roles: RolesConfig) -> Dataset:
     by_region = role_of_each(_region_names(source), roles, where=str(source.path))
     columns = source.columns
     samples = []
-    for number, row in enumerate(frame.to_dict("records"), start=2):  # line 1 is the header
+    rows: list[dict[str, str]] = [
+        {str(key): str(of) for key, of in row.items()} for row in frame.to_dict("records")
+    ]
+    for number, row in enumerate(rows, start=2):  # line 1 is the header
         if not row[columns.image]:
             msg = f"{source.path}, row {number}: the column {columns.image!r} is empty. Every row needs an image."
             raise DataError(msg)
@@ -120,7 +123,7 @@ def _read(path: Path) -> pd.DataFrame:
 def _check_columns(frame: pd.DataFrame, source: DataConfig) -> None:
     columns = source.columns
     regions = source.regions
-    asked = {
+    asked: dict[str, list[str] | list[str | None]] = {
         "image": [columns.image],
         "label": [columns.label],
         "id": [columns.id],

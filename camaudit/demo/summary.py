@@ -44,10 +44,10 @@ def summary(result: Experiment) -> str:
     )
 
 
-def rows(result: Experiment) -> list[tuple[str, str, str, str]]:
-    """The table's rows: what, biased, balanced, difference."""
+def rows(result: Experiment) -> list[tuple[str, ...]]:
+    """The table's rows of four: what, biased, balanced, difference."""
     runs = (result.biased, result.balanced)
-    found = [
+    found: list[tuple[str, ...]] = [
         ("accuracy, gender-balanced test (Grad-CAM paper)", PAPER["biased"], PAPER["balanced"], ""),
         ("accuracy, gender-balanced test (here)", *(_accuracy(run, "", "") for run in runs), ""),
     ]

@@ -41,7 +41,7 @@ def find_target_layer(module: nn.Module, example: torch.Tensor) -> str:
     calls: list[tuple[str, torch.Tensor]] = []
     passed_on: set[int] = set()
 
-    def record(name: str) -> Callable[[nn.Module, object, object], None]:
+    def record(name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
         def hook(called: nn.Module, inputs: tuple[object, ...], output: object) -> None:
             if (
                 isinstance(output, torch.Tensor)
@@ -86,7 +86,8 @@ def module_at(module: nn.Module, name: str) -> nn.Module:
         hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "print(model) lists them."
         msg = f"{type(module).__name__} has no layer {name!r}; {hint}"
         raise ModelError(msg)
-    return parts[name]
+    found: nn.Module = parts[name]
+    return found
 
 
 class evaluating:  # noqa: N801 - a context manager reads as a verb
@@ -95,10 +96,9 @@ class evaluating:  # noqa: N801 - a context manager reads as a verb
     def __init__(self, module: nn.Module) -> None:
         self._module = module
 
-    def __enter__(self) -> nn.Module:
+    def __enter__(self) -> None:
         self._modes = [(part, part.training) for part in self._module.modules()]
         self._module.eval()
-        return self._module
 
     def __exit__(self, *_: object) -> None:
         for part, training in self._modes:

@@ -26,9 +26,9 @@ def torchvision_recipe(name: str) -> PreprocessingConfig:
 
 def timm_recipe(module: nn.Module) -> PreprocessingConfig:
     """The recipe of timm's weights of that architecture."""
-    from timm.data import resolve_model_data_config
+    from timm.data import config as timm_config
 
-    recipe = resolve_model_data_config(module)
+    recipe: Any = timm_config.resolve_model_data_config(module)  # type: ignore[no-untyped-call]
     _, height, width = recipe["input_size"]
     ratio = recipe["crop_pct"]
     square = height == width

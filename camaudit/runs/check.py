@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -71,7 +72,7 @@ def check(config: AuditConfig, *, progress: Progress | None = None) -> Check:
             return None
 
     for method in config.audit.methods:
-        attempt(lambda method=method: get_method(method))
+        attempt(partial(get_method, method))
     device = attempt(lambda: find_device(config.audit.device))
     data = attempt(lambda: open_dataset(config.data, config.roles))
     model = attempt(lambda: open_model(config.model))
@@ -154,4 +155,4 @@ def _group_table(data: Dataset | None) -> pd.DataFrame:
         for group, value in sample.groups.items()
     ]
     table = pd.DataFrame(rows, columns=["group", "value", "label", "n"])
-    return table.groupby(["group", "value", "label"], as_index=False, dropna=False)["n"].sum()
+    return table.groupby(["group", "value", "label"], dropna=False)["n"].sum().reset_index()

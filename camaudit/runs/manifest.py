@@ -58,22 +58,14 @@ def read_manifest(run: Path) -> RunManifest:
         )
         raise RunError(msg)
     try:
-        return RunManifest(
-            **values
-            | {
-                name: tuple(values[name])
-                for name in ("classes", "grid", "frame", "methods", "targets", "groups", "warnings")
-            }
-            | {
-                "preprocessing": Preprocessing(
-                    **{
-                        key: tuple(of) if isinstance(of, list) else of
-                        for key, of in values["preprocessing"].items()
-                    }
-                ),
-                "skipped": tuple(Skipped(**skipped) for skipped in values["skipped"]),
-            }
-        )
+        lists = ("classes", "grid", "frame", "methods", "targets", "groups", "warnings")
+        recipe: dict[str, Any] = {
+            key: tuple(of) if isinstance(of, list) else of for key, of in values["preprocessing"].items()
+        }
+        values |= {name: tuple(values[name]) for name in lists}
+        values["preprocessing"] = Preprocessing(**recipe)
+        values["skipped"] = tuple(Skipped(**skipped) for skipped in values["skipped"])
+        return RunManifest(**values)
     except (KeyError, TypeError) as error:
         msg = f"{path} is damaged: {error}. Run the audit again."
         raise RunError(msg) from None

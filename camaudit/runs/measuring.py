@@ -147,7 +147,8 @@ def _intervene(
 
     def scores(edited: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            return model.module(edited).float()
+            after: torch.Tensor = model.module(edited)
+        return after.float()
 
     for column in matters:
         copies = [
