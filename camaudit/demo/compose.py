@@ -50,6 +50,7 @@ TEST_SCENES: Final = (
 SIDE: Final = 224  # pixels; the model's own input, so no resize comes between image and map
 FIGURE_SIDE: Final = (0.5, 0.7)  # of the image's side: a drawing's square; the person fills 0.68 x 0.87 of it
 TOOL_LENGTH: Final = (0.25, 0.35)  # of the figure's height; the stethoscope's is 0.4
+TOOL_PALENESS: Final = (0.0, 0.5)  # how far a tool's colours are faded towards the coat's
 TOOL_VISIBLE: Final = (True, True, True, False)  # three of any four
 JPEG_QUALITY: Final = 93
 COMPOSITION: Final = 1  # raise when the same parameters make other images
@@ -61,6 +62,7 @@ _PALETTE = (0, 0, 0, 230, 60, 60, 225, 225, 235, 130, 140, 150, 90, 60, 200, 245
 _TOOL, _COAT, _SHIRT, _HAIR, _FACE = LEGEND
 _OPAQUE = 128
 _ON_COAT = 0.95  # share of a nurse's tool that must lie on the clothes
+_COAT_COLOUR = (226, 220, 238)
 _DRAWING_SIDE = 256  # pixels of a shipped figure before it is cut to the person
 
 
@@ -224,7 +226,7 @@ def _dressed(row: Row, rng: Generator) -> tuple[Image.Image, NDArray[np.uint8]]:
     elif row.tool != "none":
         tool = _on_coat(_tool_sprite(row.tool, figure.height, rng), part_map, rng)
     if tool is not None:
-        figure.alpha_composite(tool)
+        figure.alpha_composite(_tinted(tool, rng))
         part_map[np.asarray(tool)[..., 3] >= _OPAQUE] = _TOOL
     return figure, part_map
 
@@ -237,6 +239,16 @@ def _tool_sprite(name: str, figure_height: int, rng: Generator) -> Image.Image:
     sprite = sprite.crop(sprite.getchannel("A").getbbox())
     ratio = figure_height * rng.uniform(*TOOL_LENGTH) / max(sprite.size)
     return sprite.resize((max(1, round(sprite.width * ratio)), max(1, round(sprite.height * ratio))))
+
+
+def _tinted(tool: Image.Image, rng: Generator) -> Image.Image:
+    """Return a tool's layer in another hue, and paler: tools come in all colours, so none gives its class away."""
+    hue, saturation, value = tool.convert("RGB").convert("HSV").split()
+    turn = int(rng.integers(256))
+    turned = Image.merge("HSV", (hue.point(lambda h: (h + turn) % 256), saturation, value)).convert("RGB")
+    pale = Image.blend(turned, Image.new("RGB", tool.size, _COAT_COLOUR), float(rng.uniform(*TOOL_PALENESS)))
+    pale.putalpha(tool.getchannel("A"))
+    return pale
 
 
 def _on_coat(sprite: Image.Image, parts: NDArray[np.uint8], rng: Generator) -> Image.Image:

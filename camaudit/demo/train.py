@@ -56,7 +56,7 @@ def train(
     table: Path,
     weights_out: Path,
     *,
-    epochs: int = 6,
+    epochs: int = 4,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> TrainResult:
