@@ -26,6 +26,15 @@ STATUSES: Mapping[Status, str] = {
 }
 """Statuses in the order of the page, as it names them."""
 
+COUNTED: Mapping[Status, tuple[str, str]] = {
+    "issue": ("issue", "issues"),
+    "tip": ("tip", "tips"),
+    "insufficient": ("without enough evidence", "without enough evidence"),
+    "passed": ("passed", "passed"),
+    "not_applicable": ("not applicable", "not applicable"),
+}
+"""The same behind a number."""
+
 QUESTIONS: Mapping[Rung, str] = {
     "attended": "does the evidence lie there?",
     "trusted": "can the map be believed?",
@@ -33,7 +42,7 @@ QUESTIONS: Mapping[Rung, str] = {
     "harms": "is a group classified worse?",
 }
 IN_FULL = 4
-"""Issues and tips beyond this many are listed without pictures."""
+"""At most this many issues, and as many tips, are shown with pictures."""
 LISTED = 60
 """Findings of one status beyond this many are only counted."""
 
@@ -91,11 +100,20 @@ def groups(run: AuditedRun, album: Album, max_samples: int) -> list[Group]:
         mine = sorted((f for f in run.findings if f.status == status), key=lambda f: -f.severity)
         if not mine:
             continue
-        in_full = IN_FULL if status in {"issue", "tip"} else 0
-        full = tuple(card(run, finding, scales, album, max_samples) for finding in mine[:in_full])
-        brief = tuple(card(run, finding, scales, None, 0) for finding in mine[in_full : in_full + LISTED])
+        leading = _leading(mine) if status in {"issue", "tip"} else []
+        others = [finding for index, finding in enumerate(mine) if index not in leading]
+        full = tuple(card(run, mine[index], scales, album, max_samples) for index in leading)
+        brief = tuple(card(run, finding, scales, None, 0) for finding in others[:LISTED])
         made.append(Group(status, title, len(mine), full, brief, len(mine) - len(full) - len(brief)))
     return made
+
+
+def _leading(findings: Sequence[Finding]) -> list[int]:
+    """Where the first finding stands of every code, class and role: its narrower regions and groups would show the same again."""
+    first: dict[object, int] = {}
+    for index, finding in enumerate(findings):
+        first.setdefault((finding.code, finding.target_class, finding.role), index)
+    return list(first.values())[:IN_FULL]
 
 
 def card(
@@ -171,7 +189,7 @@ def certainty(run: AuditedRun) -> list[str]:
         )
     counts = Counter(finding.status for finding in findings)
     if findings:
-        parts = [f"{counts[status]} {title.lower()}" for status, title in STATUSES.items() if counts[status]]
+        parts = [words.plural(counts[status], *COUNTED[status]) for status in STATUSES if counts[status]]
         said.append(f"{words.plural(len(findings), 'question')} asked: {', '.join(parts)}.")
     if not any("trusted" in finding.evidence for finding in findings):
         said.append("Not examined: whether the attribution maps of this model can be believed.")
