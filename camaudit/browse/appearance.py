@@ -109,7 +109,7 @@ def _colours(scheme: Any, fiftyone: Any, names: Names, content: Content) -> Any:
 def _sidebar(dataset: Any, fiftyone: Any, content: Content, key_groups: Sequence[str]) -> list[Any]:
     """The run's groups first, then what the dataset had; a field stands in one group only."""
     fields = content.fields()
-    audit = [*content.labels, *reversed(content.regions), *content.heatmaps, *content.clusters]
+    audit = [*content.labels, *reversed(list(content.regions)), *content.heatmaps, *content.clusters]
     numbers = [*content.groups, *content.scores, *content.record]
     groups = [
         fiftyone.SidebarGroupDocument(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import os
 import subprocess
 from typing import Any
@@ -34,11 +35,17 @@ def open_fiftyone() -> Any:
         _check_server(uri)
     elif "FIFTYONE_PRIVATE_DATABASE_PORT" not in os.environ:
         _check_mongod()
+    # it advises at every start to upgrade a MongoDB that it supports
+    logger = logging.getLogger("fiftyone.core.odm.database")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         importlib.import_module("fiftyone.core.odm").get_db_conn()
     except Exception as error:  # fiftyone raises its own, pymongo's and plain errors here
         msg = f"FiftyOne cannot open its database: {error}\n{HOW_TO_GET}"
         raise MissingPartError(msg) from error
+    finally:
+        logger.setLevel(level)
     return fiftyone
 
 

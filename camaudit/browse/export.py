@@ -53,7 +53,7 @@ def to_fiftyone(run: AuditedRun, dataset: str, *, key: str | None = None, overwr
     if exists:
         _check_key(fiftyone.load_dataset(dataset), names.key, overwrite=overwrite)
         _match(fiftyone.load_dataset(dataset), run)
-        if overwrite:
+        if names.key in records(fiftyone.load_dataset(dataset)):  # and it may be replaced
             remove(dataset, names.key)
             exists = fiftyone.dataset_exists(dataset)
     media = run.path.absolute() / "media" / "heatmaps" / identifier(dataset) / names.key

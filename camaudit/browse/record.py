@@ -51,5 +51,12 @@ def records(dataset: Any) -> dict[str, Record]:
     for key in dataset.list_runs():
         config = dataset.get_run_info(key).config
         if getattr(config, "kind", None) == KIND:
-            found[key] = Record(**{name: getattr(config, name) for name in Record.__dataclass_fields__})
+            found[key] = Record(
+                **{name: _plain(getattr(config, name)) for name in Record.__dataclass_fields__}
+            )
     return found
+
+
+def _plain(value: Any) -> Any:
+    # the database hands out dicts and lists that belong to a document
+    return dict(value) if isinstance(value, dict) else list(value) if isinstance(value, list) else value

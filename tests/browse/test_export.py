@@ -167,7 +167,7 @@ def test_the_app_shows_the_audit_at_first_sight(biased: SyntheticRun, dataset: s
 
 def test_two_runs_lie_side_by_side(biased: SyntheticRun, balanced: SyntheticRun, dataset: str) -> None:
     to_fiftyone(biased, dataset)
-    both = to_fiftyone(balanced, dataset)
+    both = to_fiftyone(balanced, dataset, overwrite=True)  # nothing is there to be replaced, and that is fine
     assert len(both) == 16
     assert both.list_runs() == ["balanced", "biased"]
     assert by_sample(both, "biased_sample") == {s: s for s in by_sample(both, "biased_sample", "balanced")}
@@ -215,6 +215,20 @@ def test_a_key_is_taken_once(biased: SyntheticRun, dataset: str) -> None:
     again = to_fiftyone(biased.but(findings=()), dataset, overwrite=True)
     assert again.list_saved_views() == []
     assert again.list_runs() == ["biased"]
+
+
+def test_replacing_one_run_keeps_the_other(
+    biased: SyntheticRun, balanced: SyntheticRun, dataset: str
+) -> None:
+    to_fiftyone(biased, dataset)
+    to_fiftyone(balanced, dataset)
+    again = to_fiftyone(biased.but(findings=()), dataset, overwrite=True)
+    assert again.list_runs() == ["balanced", "biased"]
+    assert len(again) == 16
+    assert again.list_saved_views()
+    assert all(view.startswith("balanced: ") for view in again.list_saved_views())
+    names = [group.name for group in again.app_config.sidebar_groups]
+    assert len(names) == len(set(names))
 
 
 def test_a_users_field_is_not_overwritten(biased: SyntheticRun, dataset: str) -> None:
