@@ -229,7 +229,7 @@ def _group_row(row: object, scale: plots.Axis) -> GroupRow:
         value,
         effect.n,
         words.rate(effect.estimate),
-        words.interval(effect),
+        words.interval(effect, decimals=0),
         plot,
         worst,
         words.undefined(effect),

@@ -108,7 +108,7 @@ def share(value: float) -> str:
         return NOTHING
     percent = 100 * value
     if 0 < percent < 1:
-        return f"under 1{NARROW}%"
+        return f"{percent:.1f}{NARROW}%" if percent >= 0.05 else f"under 0.1{NARROW}%"
     return f"{percent:.0f}{NARROW}%"
 
 

@@ -96,6 +96,18 @@ def test_nothing_overflows(opened: Page, width: int) -> None:
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_tables_need_no_scrolling(opened: Page, width: int) -> None:
+    if opened.url.endswith("names.html"):
+        return  # names of a hundred letters may
+    opened.set_viewport_size({"width": width, "height": 900})
+    opened.eval_on_selector_all("details", "nodes => nodes.forEach(node => node.open = true)")
+    hidden = opened.eval_on_selector_all(
+        ".scroll:has(.stack)", "nodes => nodes.map(n => n.scrollWidth - n.clientWidth)"
+    )
+    assert max(hidden) <= 0
+
+
 def test_every_picture_loads_and_is_shown(opened: Page) -> None:
     widths = opened.evaluate(DECODE)
     assert len(widths) > 0

@@ -32,7 +32,8 @@ def test_effects_are_said(given: Effect, said: str, ends: str) -> None:
 
 
 def test_small_things() -> None:
-    assert words.share(0.004) == "under 1\u202f%"
+    assert words.share(0.004) == "0.4\u202f%"
+    assert words.share(0.0001) == "under 0.1\u202f%"
     assert words.share(0.0) == "0\u202f%"
     assert words.share(math.nan) == "–"
     assert words.lift(1.0) == "×\u202f2.0"
