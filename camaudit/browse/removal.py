@@ -8,6 +8,7 @@ from typing import Any
 
 from camaudit.browse.appearance import undress
 from camaudit.browse.connection import open_fiftyone
+from camaudit.browse.names import Names
 from camaudit.browse.record import Record, records
 from camaudit.errors import RunError
 
@@ -22,7 +23,7 @@ def remove(dataset: str, key: str) -> None:
 
     Args:
         dataset: the dataset's name.
-        key: the run's key.
+        key: the run's key, or the name of the run directory where it was exported without one.
 
     Raises:
         MissingPartError: FiftyOne or its MongoDB is not there.
@@ -34,6 +35,8 @@ def remove(dataset: str, key: str) -> None:
         raise RunError(msg)
     target = fiftyone.load_dataset(dataset)
     known = records(target)
+    if key not in known and Names.of(None, key).key in known:
+        key = Names.of(None, key).key
     if key not in known:
         keys = ", ".join(sorted(known)) or "none"
         msg = f"The dataset {dataset!r} holds no run under the key {key!r}. Its keys are: {keys}."

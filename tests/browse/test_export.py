@@ -247,6 +247,14 @@ def test_remove_leaves_no_trace(biased: SyntheticRun, dataset: str) -> None:
     assert not (biased.path / "media").exists()
 
 
+def test_a_run_is_removed_by_its_name_as_well(tmp_path: Path, dataset: str) -> None:
+    import fiftyone
+
+    to_fiftyone(SyntheticRun(tmp_path, count=16, name="Run-7 b"), dataset)
+    remove(dataset, "Run-7 b")
+    assert not fiftyone.dataset_exists(dataset)
+
+
 def test_remove_keeps_what_a_person_tagged(biased: SyntheticRun, dataset: str) -> None:
     exported = to_fiftyone(biased, dataset)
     exported.limit(2).tag_samples("wrong label")
