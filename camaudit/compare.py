@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from camaudit.runs import Run
 
-COMPARED = ("excess", "mass", "pointing", "shift", "flip")
+COMPARED = ("excess", "mass", "pointing", "shift", "response", "flip")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from camaudit.findings import wording
 from camaudit.findings.codes import ATTRIBUTE_ATTENDED, ATTRIBUTE_HIDDEN
 from camaudit.findings.exemplars import exemplars
-from camaudit.findings.ladder import Answer, attended, used
+from camaudit.findings.ladder import Answer, attended, strongest, used
 from camaudit.types import Finding
 
 if TYPE_CHECKING:
@@ -21,24 +21,26 @@ def attribute_finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding
     """What the evidence says about one attribute in one cell."""
     excess = evidence.effect("excess", evidence.method, cell)
     shift = evidence.effect("shift", evidence.edit, cell)
-    seen, followed = attended(excess, policy), used(shift, policy)
+    response = evidence.effect("response", evidence.edit, cell)
+    seen, followed = attended(excess, policy), used(shift, response, policy)
+    moved = strongest(shift, response, policy)
     status, rung = _status(seen, followed)
     code = ATTRIBUTE_HIDDEN if status == "issue" and seen is not Answer.YES else ATTRIBUTE_ATTENDED
     sign = -1.0 if shift is not None and shift.estimate < 0 else 1.0
     shown, against = exemplars(evidence, cell, policy.exemplars, sign=sign)
     return Finding(
         code=code.id,
-        title=_title(evidence, cell, status, followed, shift),
+        title=_title(evidence, cell, status, followed, moved),
         status=status,
         rung=rung,
-        severity=_severity(status, shift),
+        severity=_severity(status, moved),
         target_class=cell.target_class or None,
         region=cell.region,
         role=cell.role,
         group={cell.group: cell.value} if cell.group else {},
-        effect=shift if rung == "used" or excess is None else excess,
+        effect=moved if rung == "used" or excess is None else excess,
         evidence={
-            name: effect for name, effect in (("attended", excess), ("used", shift)) if effect is not None
+            name: effect for name, effect in (("attended", excess), ("used", moved)) if effect is not None
         },
         samples=shown,
         counter_samples=against,
@@ -57,22 +59,22 @@ def _status(seen: Answer, followed: Answer) -> tuple[Status, Rung | None]:
     return "insufficient", None
 
 
-def _severity(status: Status, shift: Effect | None) -> float:
-    if status != "issue" or shift is None or math.isnan(shift.estimate):
+def _severity(status: Status, moved: Effect | None) -> float:
+    if status != "issue" or moved is None or math.isnan(moved.estimate):
         return 0.0
-    return min(1.0, abs(shift.estimate))
+    return min(1.0, abs(moved.estimate))
 
 
-def _title(evidence: Evidence, cell: Cell, status: Status, followed: Answer, shift: Effect | None) -> str:
+def _title(evidence: Evidence, cell: Cell, status: Status, followed: Answer, moved: Effect | None) -> str:
     mass = evidence.effect("mass", evidence.method, cell)
     share = wording.share(mass, evidence.effect("area", evidence.method, cell))
     about, name = wording.where(cell), wording.region(cell)
-    if status == "issue" and shift is not None:
-        return f"{about}, editing {name} away {wording.follows(shift)} more than editing as much elsewhere does; {share}."
-    if status == "tip" and followed is Answer.NO and shift is not None:
+    if status == "issue" and moved is not None:
+        return f"{about}, editing {name} away {wording.follows(moved)} more than editing as much elsewhere does; {share}."
+    if status == "tip" and followed is Answer.NO and moved is not None:
         return (
             f"{about}, the maps lie on {name} ({share}), but the model does not use it: editing it away changes the "
-            f"score by {shift.estimate:+.2f} SD ({shift.low:+.2f} to {shift.high:+.2f}) beyond the controls."
+            f"score by {moved.estimate:+.2f} SD ({moved.low:+.2f} to {moved.high:+.2f}) beyond the controls."
         )
     if status == "tip":
         return f"{about}, the maps lie on {name}: {share}. Whether the model uses it was not tested."

@@ -33,14 +33,29 @@ def attended(excess: Effect | None, policy: Policy) -> Answer:
     return Answer.NO if excess.high < policy.least_excess or excess.estimate <= 0 else Answer.OPEN
 
 
-def used(shift: Effect | None, policy: Policy) -> Answer:
-    """Does the score follow the region, up or down, by more than the threshold?"""
-    if shift is None:
+def used(shift: Effect | None, response: Effect | None, policy: Policy) -> Answer:
+    """Does the score follow the region, up or down, by more than the threshold?
+
+    Args:
+        shift: mean of what the edit of the region does beyond the controls. It tells the direction, but is zero where an
+            attribute speaks for a class in some images and against it in others.
+        response: the same of the sizes of what the edits do, whatever their direction; it cannot cancel out.
+        policy: the thresholds.
+    """
+    if shift is None or response is None:
         return Answer.UNASKED
-    if shift.n < policy.least_samples or math.isnan(shift.low):
+    if min(shift.n, response.n) < policy.least_samples or math.isnan(shift.low) or math.isnan(response.low):
         return Answer.OPEN
-    beyond = shift.low > policy.least_shift or shift.high < -policy.least_shift
-    if beyond and shift.q <= policy.level:
+    if max(shift.low, -shift.high) > policy.least_shift and shift.q <= policy.level:
         return Answer.YES
-    within = shift.low > -policy.least_shift and shift.high < policy.least_shift
+    if response.low > policy.least_shift and response.q <= policy.level:
+        return Answer.YES
+    within = shift.low > -policy.least_shift and max(shift.high, response.high) < policy.least_shift
     return Answer.NO if within else Answer.OPEN
+
+
+def strongest(shift: Effect | None, response: Effect | None, policy: Policy) -> Effect | None:
+    """The effect that says more of how much the region is used: the shift where it is beyond doubt, else the response."""
+    if shift is None or response is None or math.isnan(shift.low):
+        return shift
+    return shift if max(shift.low, -shift.high) > policy.least_shift else response

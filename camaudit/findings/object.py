@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from camaudit.findings import wording
 from camaudit.findings.codes import OBJECT_MISSED
 from camaudit.findings.exemplars import exemplars
-from camaudit.findings.ladder import Answer, attended, used
+from camaudit.findings.ladder import Answer, attended, strongest, used
 from camaudit.types import Finding
 
 if TYPE_CHECKING:
@@ -21,12 +21,14 @@ def object_finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
     """What the evidence says about the object in one cell."""
     excess = evidence.effect("excess", evidence.method, cell)
     shift = evidence.effect("shift", evidence.edit, cell)
-    seen, followed = attended(excess, policy), used(shift, policy)
+    response = evidence.effect("response", evidence.edit, cell)
+    seen, followed = attended(excess, policy), used(shift, response, policy)
+    moved = strongest(shift, response, policy)
     status, rung = _status(seen, followed)
-    strongest, weakest = exemplars(evidence, cell, policy.exemplars)
+    best, weakest = exemplars(evidence, cell, policy.exemplars)
     return Finding(
         code=OBJECT_MISSED.id,
-        title=_title(evidence, cell, status, shift),
+        title=_title(evidence, cell, status, moved),
         status=status,
         rung=rung,
         severity=_severity(status, excess),
@@ -34,12 +36,12 @@ def object_finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
         region=cell.region,
         role=cell.role,
         group={cell.group: cell.value} if cell.group else {},
-        effect=shift if shift is not None and rung == "used" else excess,
+        effect=moved if moved is not None and rung == "used" else excess,
         evidence={
-            name: effect for name, effect in (("attended", excess), ("used", shift)) if effect is not None
+            name: effect for name, effect in (("attended", excess), ("used", moved)) if effect is not None
         },
-        samples=weakest if status == "issue" else strongest,
-        counter_samples=strongest if status == "issue" else weakest,
+        samples=weakest if status == "issue" else best,
+        counter_samples=best if status == "issue" else weakest,
         advice=_advice(status),
     )
 
@@ -62,12 +64,12 @@ def _severity(status: Status, excess: Effect | None) -> float:
     return min(1.0, max(0.0, 0.5 - excess.estimate))
 
 
-def _title(evidence: Evidence, cell: Cell, status: Status, shift: Effect | None) -> str:
+def _title(evidence: Evidence, cell: Cell, status: Status, moved: Effect | None) -> str:
     mass = evidence.effect("mass", evidence.method, cell)
     share = wording.share(mass, evidence.effect("area", evidence.method, cell))
     about, name = wording.where(cell), wording.region(cell)
-    if status == "passed" and shift is not None:
-        return f"{about}, the model uses {name}: editing it away {wording.follows(shift)}; {share}."
+    if status == "passed" and moved is not None:
+        return f"{about}, the model uses {name}: editing it away {wording.follows(moved)}; {share}."
     if status == "passed":
         return f"{about}, the maps lie on {name}: {share}."
     if status == "tip":

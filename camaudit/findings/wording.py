@@ -28,10 +28,10 @@ def share(mass: Effect | None, area: Effect | None) -> str:
     return f"{mass.estimate:.0%} of the evidence lies there, where chance would put {area.estimate:.0%}"
 
 
-def follows(shift: Effect) -> str:
-    """What editing the region did to the score, beyond the controls."""
-    direction = "lowers" if shift.estimate >= 0 else "raises"
-    low, high = sorted((abs(shift.low), abs(shift.high)))
-    if shift.low < 0 < shift.high:
-        return f"{shift.estimate:+.2f} SD ({shift.low:+.2f} to {shift.high:+.2f})"
-    return f"{direction} its score by {abs(shift.estimate):.2f} SD ({low:.2f} to {high:.2f})"
+def follows(effect: Effect) -> str:
+    """What editing the region did to the score, beyond what editing as much elsewhere does."""
+    low, high = sorted((abs(effect.low), abs(effect.high)))
+    size = f"{abs(effect.estimate):.2f} SD ({low:.2f} to {high:.2f})"
+    if effect.name == "response":
+        return f"moves its score, up in some images and down in others, by {size}"
+    return f"{'lowers' if effect.estimate >= 0 else 'raises'} its score by {size}"

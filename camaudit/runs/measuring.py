@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from camaudit.types import OutputTarget, Role, Sample
 
 EDIT = "blur"
-SHIFTS = ("shift", "shift_region", "shift_control")
+SHIFTS = ("shift", "shift_region", "shift_control", "response")
 FLIPS = ("flip", "flip_control")
 _ROW = ("sample", "method", "target", "target_class", "region", "role", "metric", "value")
 
@@ -170,6 +170,9 @@ def _intervene(
             found["shift_region"][rows, target, column] = drops[:, 0].double()
             found["shift_control"][rows, target, column] = drops[:, 1:].double().mean(1)
             found["shift"][rows, target, column] = drops[:, 0].double() - drops[:, 1:].double().mean(1)
+            found["response"][rows, target, column] = drops[:, 0].abs().double() - drops[
+                :, 1:
+            ].abs().double().mean(1)
             found["flip"][rows, target, column] = flips[:, 0]
             found["flip_control"][rows, target, column] = flips[:, 1:].mean(1)
     return found

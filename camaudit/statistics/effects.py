@@ -25,7 +25,7 @@ COLUMNS = (
 )
 MINIMUM = 10  # units; below, a bootstrap interval is not worth its name
 TESTED = frozenset(
-    {"excess", "shift"}
+    {"excess", "shift", "response"}
 )  # metrics that are zero where there is nothing; others have no such null
 
 
