@@ -168,9 +168,14 @@ class RolesConfig(_Section):
 
 
 class InterventionConfig(_Section):
-    """Editing regions away, and as much elsewhere as a control."""
+    """Editing regions away, and as much elsewhere as a control.
+
+    `regions` says what is edited: for ``roles`` all objects together and all attributes together, for ``each`` also every
+    one of them alone; an edit and its controls cost a forward pass each.
+    """
 
     enabled: bool = True
+    regions: Literal["roles", "each"] = "roles"
     controls: Annotated[int, Field(ge=5, le=50)] = 5
     sigma: Annotated[float, Field(gt=0)] = 0.08
 

@@ -100,13 +100,18 @@ class Evidence:
         """The cells that are decided on for a role.
 
         The union of the role's regions (or its only one) is examined in every class and group, its parts in every
-        class.
+        class where they were edited by themselves: without that nothing could be concluded from their maps.
         """
         regions = [name for name, of in self.roles.items() if of == role]
         widest = max(regions, key=lambda name: len(self.parts[name]), default=None)
+        table = self.effects
+        edited = set(
+            table.loc[(table["metric"] == "shift") & (table["method"] == (self.edit or "")), "region"]
+        )
+        examined = [name for name in regions if name == widest or name in edited]
         cells = []
         for target_class in ("", *self.classes):
-            for region in sorted(regions, key=lambda name: name != widest):
+            for region in sorted(examined, key=lambda name: name != widest):
                 cells.append(Cell(target_class, region, role))
                 if region == widest:
                     cells.extend(

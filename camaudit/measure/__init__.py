@@ -3,12 +3,13 @@
 from camaudit.measure.grid import to_grid
 from camaudit.measure.intervention import blur, controls, edited_scores, margins
 from camaudit.measure.localisation import LOCALISATION_METRICS, localisation
-from camaudit.measure.regions import measured_regions
+from camaudit.measure.regions import edited_regions, measured_regions
 
 __all__ = [
     "LOCALISATION_METRICS",
     "blur",
     "controls",
+    "edited_regions",
     "edited_scores",
     "localisation",
     "margins",

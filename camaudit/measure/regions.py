@@ -29,3 +29,19 @@ def measured_regions(roles: Mapping[str, Role]) -> tuple[dict[str, tuple[str, ..
             parts["+".join(members)] = members
             united["+".join(members)] = role
     return parts, united
+
+
+def edited_regions(roles: Mapping[str, Role], *, each: bool) -> tuple[str, ...]:
+    """The measured regions that an intervention edits: objects and attributes, the widest of each role or all of them.
+
+    Args:
+        roles: role of every measured region, unions included.
+        each: whether every single region is edited too.
+    """
+    chosen = []
+    wanted: tuple[Role, ...] = ("object", "attribute")
+    for role in wanted:
+        names = [name for name, of in roles.items() if of == role]
+        united = [name for name in names if "+" in name]
+        chosen += names if each or not united else united
+    return tuple(chosen)

@@ -204,11 +204,11 @@ def _trios(
 
 
 def _difference_tables(a: AuditedRun, b: AuditedRun, effects: pd.DataFrame) -> list[DifferenceTable]:
-    """Excess and shift per region: all samples first, then label by label, each metric on one axis."""
+    """Excess, shift and response per region: all samples first, then label by label, each metric on one axis."""
     target = a.manifest.targets[0]
     whole = effects[(effects["group"] == "") & (effects["target"] == target)]
     made = []
-    for metric in ("excess", "shift"):
+    for metric in ("excess", "shift", "response"):
         mine = whole[whole["metric"] == metric]
         if mine.empty:
             continue

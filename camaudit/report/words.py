@@ -45,6 +45,8 @@ METRICS: Mapping[str, Metric] = {
     "shift": Metric("shift of the margin beyond control edits", " SD", 1, 2, signed=True),
     "shift_region": Metric("shift of the margin when the region is edited", " SD", 1, 2, signed=True),
     "shift_control": Metric("shift of the margin under control edits", " SD", 1, 2, signed=True),
+    "response": Metric("size of the shift beyond control edits, up or down", " SD", 1, 2, signed=True),
+    "flip_control": Metric("predictions that flip under control edits", f"{NARROW}%", 100, 0, signed=False),
     "flip": Metric("predictions that flip", f"{NARROW}%", 100, 0, signed=False),
     "accuracy": Metric("accuracy", f"{NARROW}%", 100, 0, signed=False),
 }

@@ -11,7 +11,7 @@ import torch
 
 from camaudit.config import parse_target
 from camaudit.explain import explain
-from camaudit.measure import blur, controls, edited_scores, localisation, margins
+from camaudit.measure import blur, controls, edited_regions, edited_scores, localisation, margins
 from camaudit.models import class_indices, target_scores
 from camaudit.runs.store import scale_column
 
@@ -39,7 +39,8 @@ class Settings:
         methods: ids of attribution methods.
         targets: output targets.
         roles: role of every measured region, in the order of the batch's coverage.
-        controls: control copies of an edited region; 0 where nothing is edited.
+        edited: the regions that are edited; empty where nothing is.
+        controls: control copies of an edited region.
         sigma: of the blur, as a share of the shorter side.
         device: where the model is.
     """
@@ -47,6 +48,7 @@ class Settings:
     methods: tuple[str, ...]
     targets: tuple[OutputTarget, ...]
     roles: Mapping[str, Role]
+    edited: tuple[str, ...]
     controls: int
     sigma: float
     device: torch.device
@@ -59,7 +61,8 @@ def settings_of(config: AuditConfig, roles: Mapping[str, Role], device: torch.de
         methods=tuple(config.audit.methods),
         targets=tuple(parse_target(target) for target in config.audit.targets),
         roles=roles,
-        controls=edits.controls if edits.enabled else 0,
+        edited=edited_regions(roles, each=edits.regions == "each") if edits.enabled else (),
+        controls=edits.controls,
         sigma=edits.sigma,
         device=device,
     )
@@ -103,9 +106,10 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measu
     for method in settings.methods:
         found = localisation(explained[method], coverage, valid)
         frames.append(_tidy(found, batch.samples, method, chosen, model=model, settings=settings))
-    if settings.controls:
+    if settings.edited:
         edited = _intervene(batch, images, logits, chosen, model=model, settings=settings)
-        frames.append(_tidy(edited, batch.samples, EDIT, chosen, model=model, settings=settings))
+        rows = _tidy(edited, batch.samples, EDIT, chosen, model=model, settings=settings)
+        frames.append(rows[rows["region"].isin(settings.edited)])
     maps, scales = _stored(explained.maps, settings)
     return Measured(
         samples=_rows(batch.samples, logits.cpu(), model.classes, scales),
@@ -150,7 +154,7 @@ def _intervene(
             after: torch.Tensor = model.module(edited)
         return after.float()
 
-    for column in matters:
+    for column in map(names.index, settings.edited):
         copies = [
             controls(coverage[row, column], avoid[row], valid[row], settings.controls)
             for row in range(len(images))
