@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from camaudit.errors import DataError
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
-
-def open_image(path: Path) -> Image.Image:
+def open_image(path: Path | str) -> Image.Image:
     """The image as RGB, turned as its EXIF orientation says.
 
     Raises:
         DataError: the file is missing, is no image, is truncated, or is too large to be decoded safely.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                image.load()
-                # a conversion drops the metadata, so the turn comes first
-                return ImageOps.exif_transpose(image).convert("RGB")
+        with Image.open(path) as image:
+            image.load()
+            # a conversion drops the metadata, so the turn comes first
+            return ImageOps.exif_transpose(image).convert("RGB")
     except FileNotFoundError:
         msg = f"{path} does not exist. Correct the path in the table, or remove the row."
     except UnidentifiedImageError:
@@ -37,24 +31,8 @@ def open_image(path: Path) -> Image.Image:
     raise DataError(msg)
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an image file as it is meant to be seen, without decoding it.
-
-    Raises:
-        DataError: as `open_image`, where the file's head already shows it.
-    """
+def _size(path: Path | str) -> str:
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 swap the sides
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        height, width = open_image(path).size[::-1]
-        return height, width
-    return (width, height) if turned else (height, width)
-
-
-def _size(path: Path) -> str:
-    try:
-        return f"{path.stat().st_size} bytes"
+        return f"{Path(path).stat().st_size} bytes"
     except OSError:
         return "unreadable"

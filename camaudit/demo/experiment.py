@@ -47,7 +47,7 @@ def experiment(
     *,
     per_class: int = 250,
     test_per_cell: int = 100,
-    epochs: int = 6,
+    epochs: int = 4,
     fiftyone: bool = True,
     progress: Progress | None = None,
 ) -> Experiment:
