@@ -1,6 +1,6 @@
 """Audit a model of your own, on a table of your own.
 
-    python examples/audit_own_model.py demo
+python examples/audit_own_model.py demo
 
 The argument is the folder that ``make demo`` wrote; its table and weights stand in for yours.
 """

@@ -1,6 +1,6 @@
 """Explain one image: where is the evidence for each class?
 
-    python examples/explain_image.py demo/models/biased.safetensors demo/data/images/test-doctor-man-0000.jpg out.png
+python examples/explain_image.py demo/models/biased.safetensors demo/data/images/test-doctor-man-0000.jpg out.png
 
 Writes the image beside the overlays for doctor and for nurse.
 """

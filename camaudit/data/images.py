@@ -31,6 +31,22 @@ def open_image(path: Path | str) -> Image.Image:
     raise DataError(msg)
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) of an image file as it is meant to be seen, without decoding it.
+
+    Raises:
+        DataError: as `open_image`, where the file's head already shows it.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 swap the sides
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        height, width = open_image(path).size[::-1]
+        return height, width
+    return (width, height) if turned else (height, width)
+
+
 def _size(path: Path | str) -> str:
     try:
         return f"{Path(path).stat().st_size} bytes"
