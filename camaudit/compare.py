@@ -45,8 +45,10 @@ class Comparison:
     def report(self, path: Path | str) -> Path:
         """Write the comparison as one HTML file."""
         from camaudit.report import write_comparison
+        from camaudit.runs.store import written
 
-        return write_comparison(self.a, self.b, self.effects, Path(path))
+        with written(Path(path)):
+            return write_comparison(self.a, self.b, self.effects, Path(path))
 
 
 def compare(a: Run, b: Run) -> Comparison:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -21,8 +22,29 @@ from pydantic import (
 from camaudit.errors import ConfigError
 from camaudit.types import OutputTarget, Preprocessing, Role
 
-Side = int | tuple[int, int]
-Positive = Annotated[int, Field(gt=0)]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+def _named(name: str) -> str:
+    if not name.strip():
+        msg = "a name must not be empty"
+        raise ValueError(msg)
+    return name
+
+
+def _region(name: str) -> str:
+    if "+" in name:
+        msg = f"the region name {name!r} holds a +, which joins the names of a union; rename the region"
+        raise ValueError(msg)
+    return _named(name)
+
+
+Whole = Annotated[int, Field(strict=True)]  # neither true nor "32" is a number
+Side = Whole | tuple[Whole, Whole]
+Positive = Annotated[int, Field(gt=0, strict=True)]
+Name = Annotated[str, AfterValidator(_named)]
+RegionName = Annotated[str, AfterValidator(_region)]
 
 
 def parse_target(text: str) -> OutputTarget:
@@ -45,8 +67,19 @@ def parse_target(text: str) -> OutputTarget:
     return OutputTarget(kind, classes)  # type: ignore[arg-type]  # checked against `wanted`
 
 
+def _once(key: str, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        msg = f"{key} names {', '.join(map(repr, twice))} more than once"
+        raise ValueError(msg)
+
+
+# spelled in one way, since tables and folders are named by it
+Target = Annotated[str, AfterValidator(lambda text: parse_target(text).id)]
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PreprocessingConfig(_Section):
@@ -81,16 +114,13 @@ class ModelConfig(_Section):
     source: Literal["torchvision", "timm", "module"]
     name: str
     weights: Path | None = None
-    classes: list[str] = Field(min_length=2)
+    classes: list[Name] = Field(min_length=2)
     preprocessing: PreprocessingConfig | None = None
     target_layer: str = "auto"
 
     @model_validator(mode="after")
     def _distinct(self) -> ModelConfig:
-        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
-        if twice:
-            msg = f"classes names {', '.join(map(repr, twice))} more than once"
-            raise ValueError(msg)
+        _once("classes", self.classes)
         if self.source != "module" and self.weights is None:
             msg = "weights is missing; give the path of a safetensors file or a state dict. Nothing is downloaded."
             raise ValueError(msg)
@@ -103,9 +133,14 @@ class ColumnsConfig(_Section):
     image: str = "image"
     label: str | None = "label"
     id: str | None = None
-    groups: list[str] = []
+    groups: list[Name] = []
     split: str | None = None
     subject: str | None = None
+
+    @model_validator(mode="after")
+    def _distinct(self) -> ColumnsConfig:
+        _once("groups", self.groups)
+        return self
 
 
 PixelValue = Annotated[int, Field(ge=0, le=65535)]
@@ -116,17 +151,19 @@ class LegendConfig(_Section):
 
     column: str | None = None
     folder: Path | None = None
-    legend: dict[PixelValue, str] = Field(min_length=1)
+    legend: dict[PixelValue, RegionName] = Field(min_length=1)
 
 
 def _regions_tag(value: object) -> str:
-    legend = isinstance(value, LegendConfig) or (isinstance(value, dict) and "legend" in value)
-    return "legend" if legend else "columns"
+    if isinstance(value, dict):
+        named = {"legend", "column", "folder"} & value.keys()
+        return "legend" if named or any(isinstance(of, dict) for of in value.values()) else "columns"
+    return "legend" if isinstance(value, LegendConfig) else "columns"
 
 
 # a mapping with a legend is an indexed mask, any other maps regions to mask columns
 Regions = Annotated[
-    Annotated[LegendConfig, Tag("legend")] | Annotated[dict[str, str], Tag("columns")],
+    Annotated[LegendConfig, Tag("legend")] | Annotated[dict[RegionName, str], Tag("columns")],
     Discriminator(_regions_tag),
 ]
 
@@ -144,12 +181,12 @@ class DataConfig(_Section):
 class RolesConfig(_Section):
     """Which regions the model should use (object), should not use (attribute), or may see (context)."""
 
-    object: list[str] = []
-    attribute: list[str] = []
-    context: list[str] = []
+    object: list[RegionName] = []
+    attribute: list[RegionName] = []
+    context: list[RegionName] = []
 
     @model_validator(mode="after")
-    def _once(self) -> RolesConfig:
+    def _distinct(self) -> RolesConfig:
         names = [*self.object, *self.attribute, *self.context]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -176,7 +213,7 @@ class InterventionConfig(_Section):
 
     enabled: bool = True
     regions: Literal["roles", "each"] = "roles"
-    controls: Annotated[int, Field(ge=5, le=50)] = 5
+    controls: Annotated[int, Field(ge=5, le=50, strict=True)] = 5
     sigma: Annotated[float, Field(gt=0)] = 0.08
 
 
@@ -184,23 +221,18 @@ class AuditSettings(_Section):
     """What is explained and measured, on what, with which seed."""
 
     methods: list[str] = Field(default=["gradcam"], min_length=1)
-    targets: list[str] = Field(default=["predicted", "label"], min_length=1)
+    targets: list[Target] = Field(default=["predicted", "label"], min_length=1)
     device: str = "auto"
     precision: Literal["float32"] = "float32"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
     batch_size: Positive = 32
-    resamples: Annotated[int, Field(ge=2000)] = 2000
+    resamples: Annotated[int, Field(ge=2000, strict=True)] = 2000
     intervention: InterventionConfig = InterventionConfig()
 
     @model_validator(mode="after")
-    def _targets(self) -> AuditSettings:
-        for name in ("methods", "targets"):
-            values = getattr(self, name)
-            if len(set(values)) != len(values):
-                msg = f"{name} names one thing twice: {values}"
-                raise ValueError(msg)
-        for target in self.targets:
-            parse_target(target)
+    def _distinct(self) -> AuditSettings:
+        _once("methods", self.methods)
+        _once("targets", self.targets)
         return self
 
 
@@ -228,8 +260,8 @@ def load_config(path: Path) -> AuditConfig:
         msg = f"{path} cannot be read as text: {error}"
         raise ConfigError(msg) from None
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        values = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         msg = f"{path} is not valid YAML: {error}"
         raise ConfigError(msg) from None
     if not isinstance(values, dict):
@@ -238,16 +270,38 @@ def load_config(path: Path) -> AuditConfig:
     return resolve_paths(parse_config(values, where=str(path)), path.parent)
 
 
-def parse_config(values: dict[str, Any], *, where: str) -> AuditConfig:
-    """An `AuditConfig` from plain values.
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping, where YAML would let the last one win unseen."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the base's signature
+        scalars = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        seen: set[str] = set()
+        for key in scalars:
+            if key.value in seen:
+                problem = f"the key {key.value!r} stands here twice; keep one"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+Section = TypeVar("Section", bound=BaseModel)
+
+
+def parse_config(values: Mapping[str, Any], *, where: str) -> AuditConfig:
+    """An `AuditConfig` from plain values; see `parse_section`."""
+    return parse_section(AuditConfig, values, where=where)
+
+
+def parse_section(section: type[Section], values: Mapping[str, Any], *, where: str) -> Section:
+    """One section of a configuration from plain values.
 
     Raises:
         ConfigError: naming every key that cannot be used, as `where: key: problem`.
     """
     try:
-        return AuditConfig.model_validate(values)
+        return section.model_validate(values)
     except ValidationError as error:
-        lines = [f"{where}: {_problem(detail)}" for detail in error.errors()]
+        lines = [f"{where}: {_problem(detail, section)}" for detail in error.errors()]
         raise ConfigError("\n".join(lines)) from None
 
 
@@ -258,38 +312,48 @@ def resolve_paths(config: AuditConfig, base: Path) -> AuditConfig:
 
 def dump_config(config: AuditConfig, base: Path) -> str:
     """YAML text of a configuration that lies in `base`: its paths become relative to that folder."""
-    relative = _map_paths(config, lambda path: Path(os.path.relpath(path, base)))
+    home = os.path.realpath(base)
+    relative = _map_paths(config, lambda path: Path(os.path.relpath(_real(path), home)))
     return yaml.safe_dump(relative.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _map_paths(config: AuditConfig, change: Any) -> AuditConfig:
+def _real(path: Path) -> Path:
+    # ".." leads elsewhere behind a symbolic link; a linked file itself keeps its place among its neighbours
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - unlike absolute(), it takes ".." away
+    return Path(os.path.realpath(absolute.parent)) / absolute.name
+
+
+def _map_paths(config: AuditConfig, change: Callable[[Path], Path]) -> AuditConfig:
     weights = config.model.weights
     model = config.model.model_copy(update={"weights": weights and change(weights)})
-    updates: dict[str, Any] = {"path": change(config.data.path)}
+    # samples that were handed over in Python lie at no path
+    updates: dict[str, Any] = {} if config.data.format == "memory" else {"path": change(config.data.path)}
     regions = config.data.regions
     if isinstance(regions, LegendConfig) and regions.folder is not None:
         updates["regions"] = regions.model_copy(update={"folder": change(regions.folder)})
     return config.model_copy(update={"model": model, "data": config.data.model_copy(update=updates)})
 
 
-def _problem(detail: Any) -> str:
+def _problem(detail: Any, section: type[BaseModel]) -> str:
     location = detail["loc"]
     if location[:2] == ("data", "regions"):
         location = (*location[:2], *location[3:])  # without the union's tag
-    key = ".".join(map(str, location))
+    key = ".".join(str(part) for part in location if part != "[key]")
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
+        known = _known_keys(location[:-1], section)
         close = difflib.get_close_matches(str(location[-1]), known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"the keys here are {', '.join(known)}."
         return f"{key} is not a key of an audit; {hint}"
     if detail["type"] == "missing":
         return f"{key} is missing; add it."
     message = detail["msg"].removeprefix("Value error, ")
+    given = detail["input"]
+    if detail["type"].endswith(("_type", "_parsing")) and isinstance(given, (str, int, float)):
+        message += f", not {given!r}" + ("; put it in quotes" if detail["type"] == "string_type" else "")
     return f"{key}: {message}" if key else message
 
 
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    section: type[BaseModel] = AuditConfig
+def _known_keys(location: tuple[int | str, ...], section: type[BaseModel]) -> list[str]:
     sections: dict[str, type[BaseModel]] = {
         "model": ModelConfig,
         "data": DataConfig,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from camaudit.config import ModelConfig, PreprocessingConfig
+from camaudit.config import ModelConfig, PreprocessingConfig, parse_section
 from camaudit.errors import ModelError
 from camaudit.models.layers import evaluating, find_target_layer, module_at
 from camaudit.models.recipes import timm_recipe, torchvision_recipe
@@ -19,6 +18,7 @@ from camaudit.models.weights import fit_weights, read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from camaudit.types import Preprocessing
 
@@ -78,28 +78,29 @@ def load_model(
         ModelError: the name is unknown, the weights do not fit, or the head does not fit the classes.
     """
     if isinstance(model, str):
-        config = ModelConfig(
-            source="timm" if (source or _source_of(model)) == "timm" else "torchvision",
-            name=model,
-            weights=Path(weights) if weights is not None else None,
-            classes=list(classes),
-            preprocessing=_as_config(preprocessing),
-            target_layer=layer,
-        )
-        return open_model(config)
+        values = {
+            "source": source or _source_of(model),
+            "name": model,
+            "weights": weights,
+            "classes": list(classes),
+            "preprocessing": _as_config(preprocessing),
+            "target_layer": layer,
+        }
+        return open_model(parse_section(ModelConfig, values, where="camaudit.load_model"))
     if preprocessing is None:
         msg = (
             f"How an image becomes the input of this {type(model).__name__} is not known. "
             "Give preprocessing=camaudit.Preprocessing(resize, crop, mean, std)."
         )
         raise ModelError(msg)
-    config = ModelConfig(
-        source="module",
-        name=type(model).__name__,
-        classes=list(classes),
-        preprocessing=_as_config(preprocessing),
-        target_layer=layer,
-    )
+    values = {
+        "source": "module",
+        "name": type(model).__name__,
+        "classes": list(classes),
+        "preprocessing": _as_config(preprocessing),
+        "target_layer": layer,
+    }
+    config = parse_section(ModelConfig, values, where="camaudit.load_model")
     return _checked(model, config, preprocessing)
 
 
@@ -180,4 +181,4 @@ def _check_name(name: str, known: list[str]) -> None:
 def _as_config(preprocessing: Preprocessing | None) -> PreprocessingConfig | None:
     if preprocessing is None:
         return None
-    return PreprocessingConfig.model_validate(preprocessing, from_attributes=True)
+    return parse_section(PreprocessingConfig, asdict(preprocessing), where="camaudit.Preprocessing")

@@ -44,11 +44,12 @@ def read_manifest(run: Path) -> RunManifest:
     """
     path = run / "manifest.json"
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = dict(found)
     except (FileNotFoundError, NotADirectoryError):
         msg = f"{run} is not a run: it has no manifest.json. Give the folder that camaudit run wrote."
         raise RunError(msg) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         msg = f"{path} is damaged: {error}. Run the audit again."
         raise RunError(msg) from None
     if values.get("schema_version") != SCHEMA_VERSION:
@@ -66,7 +67,7 @@ def read_manifest(run: Path) -> RunManifest:
         values["preprocessing"] = Preprocessing(**recipe)
         values["skipped"] = tuple(Skipped(**skipped) for skipped in values["skipped"])
         return RunManifest(**values)
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         msg = f"{path} is damaged: {error}. Run the audit again."
         raise RunError(msg) from None
 

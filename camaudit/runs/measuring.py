@@ -10,9 +10,11 @@ import pandas as pd
 import torch
 
 from camaudit.config import parse_target
+from camaudit.errors import ModelError
 from camaudit.explain import explain
 from camaudit.measure import blur, controls, edited_regions, edited_scores, localisation, margins
 from camaudit.models import class_indices, target_scores
+from camaudit.models.layers import evaluating
 from camaudit.runs.store import scale_column
 
 if TYPE_CHECKING:
@@ -96,6 +98,7 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measu
         model.module, images, methods=settings.methods, targets=score, layer=model.target_layer
     )
     logits = explained.logits.float()
+    _check_finite(logits, batch.samples, model)
     chosen = torch.stack(
         [class_indices(target, logits, labels, model.classes) for target in settings.targets], 1
     )
@@ -127,6 +130,16 @@ def _inputs(batch: Batch, model: LoadedModel, device: torch.device) -> torch.Ten
     return ((pixels - mean) / std).to(dtype)
 
 
+def _check_finite(logits: torch.Tensor, samples: Sequence[Sample], model: LoadedModel) -> None:
+    for sample, finite in zip(samples, logits.isfinite().all(1).tolist(), strict=True):
+        if not finite:
+            msg = (
+                f"The scores that {model.name} gives to {sample.image} are not finite numbers. "
+                "Check the weights and model.preprocessing."
+            )
+            raise ModelError(msg)
+
+
 def _intervene(
     batch: Batch,
     images: torch.Tensor,
@@ -141,7 +154,7 @@ def _intervene(
     coverage = torch.from_numpy(np.nan_to_num(batch.coverage))
     valid = torch.from_numpy(batch.valid)
     matters = [i for i, name in enumerate(names) if settings.roles[name] != "context"]
-    avoid = coverage[:, matters].amax(1)
+    avoid = coverage[:, matters].amax(1) if matters else torch.zeros_like(valid, dtype=coverage.dtype)
     filled = blur(images, settings.sigma)
     shape = (len(images), chosen.shape[1], len(names))
     found = {
@@ -150,7 +163,7 @@ def _intervene(
     }
 
     def scores(edited: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
+        with evaluating(model.module), torch.inference_mode():
             after: torch.Tensor = model.module(edited)
         return after.float()
 

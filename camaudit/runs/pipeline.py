@@ -13,14 +13,14 @@ import pandas as pd
 import torch
 
 from camaudit.clusters import assign
-from camaudit.config import AuditConfig, AuditSettings, InterventionConfig, dump_config, parse_target
+from camaudit.config import AuditConfig, AuditSettings, dump_config, parse_section, parse_target
 from camaudit.data import Frame, batches, open_dataset
-from camaudit.errors import CamauditError, DataError, ModelError, RunError
+from camaudit.errors import DataError, ModelError, RunError
 from camaudit.explain import explain, get_method
 from camaudit.findings import write_findings
 from camaudit.measure import measured_regions
 from camaudit.models import open_model
-from camaudit.runs import stages, store
+from camaudit.runs import folder, stages, store
 from camaudit.runs.manifest import SCHEMA_VERSION, STAGES, read_manifest, versions, with_stage, write_manifest
 from camaudit.runs.measuring import Settings, measure_batch, settings_of
 from camaudit.runs.progress import Progress, Silent
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from camaudit.data import Batch, Dataset
     from camaudit.models import LoadedModel
-
-_WORK = "work"  # shards of a stage that is not finished
 
 
 @dataclass(frozen=True)
@@ -98,14 +96,15 @@ def audit(
     Raises:
         CamauditError: what is wrong, where, and what to do; nothing half-written is left.
     """
-    settings = AuditSettings(
-        methods=list(methods),
-        targets=list(targets),
-        device=device,
-        seed=seed,
-        batch_size=batch_size,
-        intervention=InterventionConfig(enabled=intervention),
-    )
+    values = {
+        "methods": list(methods),
+        "targets": list(targets),
+        "device": device,
+        "seed": seed,
+        "batch_size": batch_size,
+        "intervention": {"enabled": intervention},
+    }
+    settings = parse_section(AuditSettings, values, where="camaudit.audit")
     config = AuditConfig(model=model.config, data=data.source, roles=data.roles, audit=settings)
     return _audit(data, model, config, Path(out), resume=resume, strict=strict, progress=progress)
 
@@ -119,8 +118,10 @@ def run_config(
     progress: Progress | None = None,
 ) -> Run:
     """Run the audit of a configuration; see `audit`."""
-    if not resume:
-        _check_free(out)
+    if resume:
+        read_manifest(out)  # before anything is loaded in vain
+    else:
+        folder.check_free(out)
     data = open_dataset(config.data, config.roles)
     model = open_model(config.model)
     return _audit(data, model, config, out, resume=resume, strict=strict, progress=progress)
@@ -136,9 +137,12 @@ def find_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in {"cpu", "cuda"}:
+            msg = f"camaudit does not run on {device.type}"
+            raise RuntimeError(msg)  # noqa: TRY301 - as torch says it of a device it does not have
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].rstrip(".")
         msg = f"The device {name!r} cannot be used here: {reason}. Use auto, cpu, cuda or cuda:N."
         raise ModelError(msg) from None
     return device
@@ -202,32 +206,31 @@ def _audit(
     check_labels(data, model.classes)
     check_targets(data, targets, model.classes)
     device = find_device(config.audit.device)
-    fresh = not resume
-    if fresh:
-        _check_free(out)
     home = next(model.module.parameters(), torch.zeros(0)).device
-    model.module.to(device)
     try:
+        model.module.to(device)
         job = Job(data, model, config, out, device, strict, progress or Silent())
-        manifest = _manifest(job)
-        if resume:
-            manifest = _continued(out, manifest)
-        write_manifest(out, manifest)
-        store.write_text(out / "config.yaml", dump_config(config, out))
-        return _stages(job, manifest)
-    except CamauditError:
-        if fresh and (out / "manifest.json").exists():
-            shutil.rmtree(out)  # wrong input leaves nothing half-written
-        raise
+        return _resumed(job) if resume else _begun(job)
     finally:
         model.module.to(home)
 
 
-def _check_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        what = "already holds a run" if (out / "manifest.json").exists() else "exists and is not empty"
-        msg = f"{out} {what}. Go on with it (--resume), give another --out, or delete it."
-        raise RunError(msg)
+def _begun(job: Job) -> Run:
+    with folder.begun(job.out):
+        with folder.undone_on_error(job.out):
+            manifest = _manifest(job)
+            write_manifest(job.out, manifest)
+            store.write_text(job.out / "config.yaml", dump_config(job.config, job.out))
+            manifest = _measured(job, manifest)
+        return _judged(job, manifest)
+
+
+def _resumed(job: Job) -> Run:
+    read_manifest(job.out)
+    with folder.held(job.out):
+        manifest = _continued(job.out, _manifest(job))
+        store.write_text(job.out / "config.yaml", dump_config(job.config, job.out))
+        return _judged(job, _measured(job, manifest))
 
 
 def _manifest(job: Job) -> RunManifest:
@@ -237,7 +240,7 @@ def _manifest(job: Job) -> RunManifest:
     grid = _grid(job, side)
     return RunManifest(
         schema_version=SCHEMA_VERSION,
-        name=job.out.name,
+        name=job.out.resolve().name,
         stages=dict.fromkeys(STAGES, "pending"),
         hashes={
             "config": sha256(dump_config(config, job.out).encode()).hexdigest(),
@@ -301,31 +304,45 @@ def _continued(out: Path, fresh: RunManifest) -> RunManifest:
     return found
 
 
-def _stages(job: Job, manifest: RunManifest) -> Run:
-    out = job.out
-    for stage in STAGES:
-        if manifest.stages[stage] == "done":
-            continue
-        manifest = with_stage(manifest, stage, "running")
-        write_manifest(out, manifest)
-        job.progress.update(stage, 0, 1)
-        started = time.perf_counter()
-        if stage == "measure":
-            skipped = _measure(job)
-            manifest = replace(manifest, skipped=skipped, warnings=_warnings(job, skipped))
-        else:
-            _AFTER[stage](job, manifest)
-        manifest = with_stage(manifest, stage, "done", time.perf_counter() - started)
-        write_manifest(out, manifest)
-        job.progress.update(stage, 1, 1)
-    return Run(out, manifest, job.data)
+def _measured(job: Job, manifest: RunManifest) -> RunManifest:
+    if manifest.stages["measure"] != "done":
+        manifest, started = _start(job, manifest, "measure")
+        skipped = _measure(job, manifest.frame)
+        manifest = replace(manifest, skipped=skipped, warnings=_warnings(job, skipped))
+        manifest = _finish(job, manifest, "measure", started)
+    # only now: until the manifest says done, the work is what a run that is gone on with knows
+    shutil.rmtree(job.out / folder.WORK, ignore_errors=True)
+    return manifest
 
 
-def _measure(job: Job) -> tuple[Skipped, ...]:
+def _judged(job: Job, manifest: RunManifest) -> Run:
+    for stage, step in _AFTER.items():
+        if manifest.stages[stage] != "done":
+            manifest, started = _start(job, manifest, stage)
+            step(job, manifest)
+            manifest = _finish(job, manifest, stage, started)
+    return Run(job.out, manifest, job.data)
+
+
+def _start(job: Job, manifest: RunManifest, stage: str) -> tuple[RunManifest, float]:
+    manifest = with_stage(manifest, stage, "running")
+    write_manifest(job.out, manifest)
+    job.progress.update(stage, 0, 1)
+    return manifest, time.perf_counter()
+
+
+def _finish(job: Job, manifest: RunManifest, stage: str, started: float) -> RunManifest:
+    manifest = with_stage(manifest, stage, "done", time.perf_counter() - started)
+    write_manifest(job.out, manifest)
+    job.progress.update(stage, 1, 1)
+    return manifest
+
+
+def _measure(job: Job, frame: tuple[int, int]) -> tuple[Skipped, ...]:
     """Every batch that is not there yet; its measurements are written last, so that they vouch for the rest."""
     parts, roles = measured_regions(job.data.regions)
     settings = settings_of(job.config, roles, job.device)
-    work = job.out / _WORK
+    work = job.out / folder.WORK
     size = job.config.audit.batch_size
     done = frozenset(int(path.stem.removeprefix("part-")) for path in store.parts(work, "parquet"))
     finished = min(len(done) * size, len(job.data))
@@ -334,14 +351,25 @@ def _measure(job: Job) -> tuple[Skipped, ...]:
         if batch.skipped and job.strict:
             msg = f"{batch.skipped[0].reason}\nThe run is strict, so this ends it; without --strict it is skipped."
             raise DataError(msg)
+        _check_frame(batch, frame)
         _write_batch(job, batch, settings)
         finished = min(finished + size, len(job.data))
         job.progress.update("measure", finished, len(job.data))
     return _merge(job)
 
 
+def _check_frame(batch: Batch, frame: tuple[int, int]) -> None:
+    size = batch.images.shape[1:3]
+    if batch.samples and size != frame:
+        msg = (
+            f"{batch.samples[0].image} is {size[1]}x{size[0]} in the model's frame, where the first image is "
+            f"{frame[1]}x{frame[0]}. Set model.preprocessing.crop, or resize to a height and a width."
+        )
+        raise DataError(msg)
+
+
 def _write_batch(job: Job, batch: Batch, settings: Settings) -> None:
-    work = job.out / _WORK
+    work = job.out / folder.WORK
     skipped = pd.DataFrame(
         [vars(one) for one in batch.skipped], columns=["sample", "path", "reason"], dtype="string"
     )
@@ -360,7 +388,7 @@ def _write_batch(job: Job, batch: Batch, settings: Settings) -> None:
 
 
 def _merge(job: Job) -> tuple[Skipped, ...]:
-    work = job.out / _WORK
+    work = job.out / folder.WORK
     skipped = pd.concat([pd.read_parquet(path) for path in store.parts(work / "skipped", "parquet")])
     listed = tuple(
         Skipped(**{str(key): str(value) for key, value in row.items()}) for row in skipped.to_dict("records")
@@ -372,7 +400,6 @@ def _merge(job: Job) -> tuple[Skipped, ...]:
     rows = pd.concat([pd.read_parquet(path) for path in store.parts(work, "parquet")], ignore_index=True)
     table = stages.in_deviations(rows, run.samples, job.model.classes)
     store.write_table(job.out / "measurements.parquet", table)
-    shutil.rmtree(work)
     return listed
 
 

@@ -17,7 +17,7 @@ from camaudit.data.masks import region_masks
 from camaudit.errors import RunError
 from camaudit.findings import read_findings
 from camaudit.runs.manifest import read_manifest
-from camaudit.runs.store import maps_folder, parts, scale_column
+from camaudit.runs.store import damaged, maps_folder, parts, read_table, read_text, scale_column, written
 from camaudit.types import AttributionMap
 
 if TYPE_CHECKING:
@@ -47,30 +47,35 @@ class Run:
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """The resolved configuration as plain values; paths are relative to the run directory."""
-        values = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
-        return dict(values)
+        path = self.path / "config.yaml"
+        try:
+            return dict(yaml.safe_load(read_text(path)))
+        except (yaml.YAMLError, TypeError, ValueError) as error:
+            raise RunError(damaged(path, error)) from None
 
     @cached_property
     def samples(self) -> pd.DataFrame:
         """One row a sample; see `camaudit.types.AuditedRun`."""
-        return pd.concat(
-            [pd.read_parquet(part) for part in parts(self.path / "samples", "parquet")], ignore_index=True
-        )
+        folder = self.path / "samples"
+        shards = parts(folder, "parquet")
+        if not shards:
+            raise RunError(damaged(folder, FileNotFoundError("it holds no shards")))
+        return pd.concat([read_table(shard) for shard in shards], ignore_index=True)
 
     @cached_property
     def measurements(self) -> pd.DataFrame:
         """Rows of `camaudit.types.Measurement`."""
-        return pd.read_parquet(self.path / "measurements.parquet")
+        return read_table(self.path / "measurements.parquet")
 
     @cached_property
     def effects(self) -> pd.DataFrame:
         """One row an effect; see `camaudit.types.AuditedRun`."""
-        return pd.read_parquet(self.path / "effects.parquet")
+        return read_table(self.path / "effects.parquet")
 
     @cached_property
     def clusters(self) -> pd.DataFrame:
         """One row a clustered sample; see `camaudit.types.AuditedRun`."""
-        return pd.read_parquet(self.path / "clusters.parquet")
+        return read_table(self.path / "clusters.parquet")
 
     @property
     def findings(self) -> list[Finding]:
@@ -119,7 +124,9 @@ class Run:
         """Write the HTML report; into the run directory where no path is given."""
         from camaudit.report import write
 
-        return write(self, Path(path) if path is not None else self.path / "report.html")
+        goal = Path(path) if path is not None else self.path / "report.html"
+        with written(goal):
+            return write(self, goal)
 
     def to_fiftyone(self, dataset: str, *, key: str | None = None, overwrite: bool = False) -> fo.Dataset:
         """Export the run to a FiftyOne dataset; see `camaudit.browse.to_fiftyone`."""
@@ -129,7 +136,11 @@ class Run:
 
     @cached_property
     def _judged(self) -> tuple[Verdict, list[Finding]]:
-        return read_findings((self.path / "findings.json").read_text(encoding="utf-8"))
+        path = self.path / "findings.json"
+        try:
+            return read_findings(read_text(path))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise RunError(damaged(path, error)) from None
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -142,9 +153,11 @@ class Run:
     def _maps(self, method: str, target: str) -> NDArray[np.float16]:
         if (method, target) not in self._loaded:
             files = parts(maps_folder(self.path, method, target), "npy")
-            self._loaded[method, target] = np.concatenate(
-                [np.load(file, allow_pickle=False) for file in files]
-            )
+            try:
+                shards = [np.load(file, allow_pickle=False) for file in files]
+                self._loaded[method, target] = np.concatenate(shards)
+            except (OSError, ValueError, EOFError) as error:
+                raise RunError(damaged(maps_folder(self.path, method, target), error)) from None
         return self._loaded[method, target]
 
     @cached_property
