@@ -80,7 +80,7 @@ def _title(evidence: Evidence, cell: Cell, status: Status, followed: Answer, mov
         return f"{about}, the maps lie on {name}: {share}. Whether the model uses it was not tested."
     if status == "passed":
         return f"{about}, the model neither looks at {name} nor uses it: {share}."
-    return f"{about}, there is not enough evidence to say whether the model uses {name}."
+    return f"{about}, it cannot be said whether the model uses {name}: {wording.undecided(moved)}; {share}."
 
 
 def _advice(status: Status, followed: Answer, cell: Cell) -> str:

@@ -76,7 +76,7 @@ def _title(evidence: Evidence, cell: Cell, status: Status, moved: Effect | None)
         return f"{about}, the maps lie on {name} ({share}), but editing it away hardly changes the score."
     if status == "issue":
         return f"{about}, the model does not look at {name}: {share}."
-    return f"{about}, there is not enough evidence to say whether the model uses {name}."
+    return f"{about}, it cannot be said whether the model uses {name}: {wording.undecided(moved)}; {share}."
 
 
 def _advice(status: Status) -> str:

@@ -49,7 +49,7 @@ def conclude(findings: Sequence[Finding]) -> Verdict:
     if undecided:
         return Verdict(
             "insufficient",
-            "Not enough evidence",
+            "Not decided",
             f"Use of an attribute was neither shown nor excluded. {undecided[0].title} {undecided[0].advice}",
         )
     if tips:

@@ -13,12 +13,22 @@ if TYPE_CHECKING:
 def where(cell: Cell) -> str:
     """The images a cell is about, as the beginning of a sentence."""
     about = f"Where the model says {cell.target_class}" if cell.target_class else "Over all classes"
-    return f"{about} and {cell.group} is {cell.value}" if cell.group else about
+    return f"{about} ({cell.group}: {cell.value})" if cell.group else about
 
 
 def region(cell: Cell) -> str:
     """The region's name as it stands in a sentence."""
     return " and ".join(cell.region.split("+"))
+
+
+def undecided(moved: Effect | None) -> str:
+    """Why it cannot be said whether the score follows."""
+    if moved is None or math.isnan(moved.low):
+        return f"only {moved.n if moved else 0} samples can be used"
+    return (
+        f"editing it away changes the score by {moved.estimate:+.2f} SD ({moved.low:+.2f} to {moved.high:+.2f}) beyond "
+        "the controls, which is too close to the threshold to call"
+    )
 
 
 def share(mass: Effect | None, area: Effect | None) -> str:
