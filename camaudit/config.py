@@ -225,7 +225,7 @@ class AuditSettings(_Section):
     device: str = "auto"
     precision: Literal["float32"] = "float32"
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
-    batch_size: Positive = 32
+    batch_size: Positive | Literal["auto"] = "auto"
     resamples: Annotated[int, Field(ge=2000, strict=True)] = 2000
     intervention: InterventionConfig = InterventionConfig()
 
