@@ -76,9 +76,15 @@ def explain(
     score = targets if callable(targets) else _by_index(targets)
     with evaluating(model), torch.inference_mode(mode=False):
         given = inputs.clone() if inputs.is_inference() else inputs
-        tap = _forward(model, given, at, heads="head_gradient" in needs)
-        parts = _parts(tap, score(tap.logits), needs, at)
-    maps = {method.id: method.function(**{need: parts[need] for need in method.needs}) for method in chosen}
+        tap = _forward(model, given, at, head="head_gradient" in needs)
+        scores = score(tap.logits)
+        if scores.ndim != 2 or len(scores) != len(inputs) or not scores.shape[1]:
+            msg = f"targets gives scores of shape {tuple(scores.shape)}; it must be (batch, targets), at least one target."
+            raise ExplainError(msg)
+        parts = _parts(tap, scores, needs, at)
+        maps = {
+            method.id: method.function(**{need: parts[need] for need in method.needs}) for method in chosen
+        }
     return Explanation(maps, tap.logits.detach(), at)
 
 
@@ -86,12 +92,12 @@ def explain(
 class _Tap:
     activation: Tensor
     logits: Tensor
-    pooled: Tensor | None
+    head: tuple[Tensor, Tensor] | None  # what the last linear layer took and gave
 
 
-def _forward(model: nn.Module, inputs: Tensor, layer: str, *, heads: bool) -> _Tap:
+def _forward(model: nn.Module, inputs: Tensor, layer: str, *, head: bool) -> _Tap:
     activations: list[Tensor] = []
-    pooled: list[Tensor] = []
+    heads: list[tuple[Tensor, Tensor]] = []
 
     def cut(_module: nn.Module, _inputs: object, output: object) -> Tensor:
         if not isinstance(output, Tensor) or output.ndim != 4:
@@ -103,21 +109,25 @@ def _forward(model: nn.Module, inputs: Tensor, layer: str, *, heads: bool) -> _T
         torch.set_grad_enabled(True)
         return activation.clone()  # a head that works in place must not change the leaf
 
-    def remember(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if activations and inputs[0].ndim == 2 and inputs[0].shape[1] == activations[-1].shape[1]:
-            pooled.append(inputs[0])
+    def remember(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if activations and inputs:
+            heads.append((inputs[0], output))
 
     with ExitStack() as hooks, torch.no_grad():
         hooks.callback(module_at(model, layer).register_forward_hook(cut).remove)
-        if heads:
+        if head:
             for part in model.modules():
                 if isinstance(part, nn.Linear):
-                    hooks.callback(part.register_forward_pre_hook(remember).remove)
+                    hooks.callback(part.register_forward_hook(remember).remove)
         logits = model(inputs)
     if not activations:
         msg = f"The layer {layer!r} is not used in a forward pass of {type(model).__name__}. Name another target layer."
         raise ExplainError(msg)
-    return _Tap(activations[-1], logits, pooled[-1] if pooled else None)
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        msg = f"{type(model).__name__} returns {got}; a classifier returns scores of shape (batch, classes)."
+        raise ExplainError(msg)
+    return _Tap(activations[-1], logits, heads[-1] if heads else None)
 
 
 def _parts(tap: _Tap, scores: Tensor, needs: frozenset[Need], layer: str) -> dict[Need, Tensor]:
@@ -127,27 +137,40 @@ def _parts(tap: _Tap, scores: Tensor, needs: frozenset[Need], layer: str) -> dic
     if "gradient" in needs:
         parts["gradient"] = _gradients(scores, activation, layer, again="head_gradient" in needs).to(exact)
     if "head_gradient" in needs:
-        mean = activation.detach().mean((-2, -1))
-        if tap.pooled is None or not torch.allclose(tap.pooled.detach(), mean, rtol=1e-3, atol=1e-5):
+        if tap.head is None or not _is_pooling_and_linear(tap.head, tap):
             msg = (
                 f"CAM needs a head of global average pooling and one linear layer after {layer!r}; "
                 "this model has another. Use gradcam, which equals it where both exist."
             )
             raise ExplainError(msg)
-        parts["head_gradient"] = _gradients(scores, tap.pooled, layer, again=False).to(exact)
+        parts["head_gradient"] = _gradients(scores, tap.head[0], layer, again=False).to(exact)
     return parts
+
+
+def _is_pooling_and_linear(head: tuple[Tensor, Tensor], tap: _Tap) -> bool:
+    pooled, output = (part.detach() for part in head)
+    mean = tap.activation.detach().mean((-2, -1))
+    return (
+        pooled.shape == mean.shape
+        and torch.allclose(pooled, mean, rtol=1e-3, atol=1e-5)
+        and torch.equal(output, tap.logits.detach())  # nothing comes after the linear layer
+    )
 
 
 def _gradients(scores: Tensor, by: Tensor, layer: str, *, again: bool) -> Tensor:
     """(batch, targets, *by.shape[1:]): each sample's scores depend on that sample alone, so sums over the batch do."""
-    if scores.grad_fn is None:
-        msg = f"The output does not depend on the layer {layer!r}. Name another target layer."
-        raise ExplainError(msg)
     count = scores.shape[1]
     found = []
     for target in range(count):
         keep = again or target < count - 1
-        (gradient,) = torch.autograd.grad(scores[:, target].sum(), by, retain_graph=keep)
+        # without a graph, or with one of the head's parameters alone, nothing leads back to the layer
+        gradient = None
+        if scores.requires_grad:
+            total = scores[:, target].sum()
+            (gradient,) = torch.autograd.grad(total, by, retain_graph=keep, allow_unused=True)
+        if gradient is None:
+            msg = f"The output does not depend on the layer {layer!r}. Name another target layer."
+            raise ExplainError(msg)
         found.append(gradient)
     return torch.stack(found, dim=1)
 

@@ -68,9 +68,11 @@ def find_target_layer(module: nn.Module, example: torch.Tensor) -> str:
         )
         raise ModelError(msg)
     last = active[-1][1]
-    # an activation that works in place returns its input: the later of two equally outer names is the finished one
+    # an activation that works in place returns its input: the later of two equally outer names is the finished one;
+    # dropout returns it too, but does nothing
     return min(
-        (name for name, output in reversed(active) if output is last), key=lambda name: name.count(".")
+        (name for name, output in reversed(active) if output is last),
+        key=lambda name: (isinstance(module.get_submodule(name), _PASSIVE), name.count(".")),
     )
 
 

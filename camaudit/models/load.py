@@ -117,14 +117,18 @@ def open_model(config: ModelConfig) -> LoadedModel:
     if config.source == "timm":
         import timm
 
-        _check_name(config.name, timm.list_models())
+        _check_name(config.name.partition(".")[0], timm.list_models())  # after the dot: which weights
         module = timm.create_model(config.name, pretrained=False, num_classes=len(config.classes))
         recipe = timm_recipe(module)
     else:
         from torchvision import models
 
         _check_name(config.name, models.list_models(module=models))
-        arguments = {"init_weights": False} if config.name in {"googlenet", "inception_v3"} else {}
+        arguments = {}
+        if config.name in {"googlenet", "inception_v3"}:
+            # the auxiliary heads serve training alone; torchvision's own weights leave them out
+            has_heads = any(key.lower().startswith("aux") for key in state)
+            arguments = {"init_weights": False, "aux_logits": has_heads}
         module = models.get_model(config.name, weights=None, num_classes=len(config.classes), **arguments)
         recipe = torchvision_recipe(config.name)
     fit_weights(module, state, where=config.weights, classes=config.classes)
@@ -163,10 +167,13 @@ def _checked(module: nn.Module, config: ModelConfig, preprocessing: Preprocessin
 
 
 def _source_of(name: str) -> str:
+    import timm
     from torchvision import models
 
-    if name in models.list_models(module=models):
+    ours = models.list_models(module=models)
+    if name in ours:
         return "torchvision"
+    _check_name(name.partition(".")[0], [*ours, *timm.list_models()])
     return "timm"
 
 

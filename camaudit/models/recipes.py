@@ -31,10 +31,11 @@ def timm_recipe(module: nn.Module) -> PreprocessingConfig:
     recipe: Any = timm_config.resolve_model_data_config(module)  # type: ignore[no-untyped-call]
     _, height, width = recipe["input_size"]
     ratio = recipe["crop_pct"]
-    square = height == width
+    sides = (int(height / ratio), int(width / ratio))
+    squashed = height != width or recipe["crop_mode"] == "squash"
     return PreprocessingConfig(
-        resize=int(height / ratio) if square else (int(height / ratio), int(width / ratio)),
-        crop=height if square else (height, width),
+        resize=sides if squashed else sides[0],
+        crop=height if height == width else (height, width),
         mean=recipe["mean"],
         std=recipe["std"],
         interpolation="bilinear" if recipe["interpolation"] == "bilinear" else "bicubic",

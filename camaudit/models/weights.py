@@ -38,12 +38,13 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise ModelError(msg) from None
     except pickle.UnpicklingError:
         msg = (
-            f"{path} holds more than weights: loading it could run code, so it was refused and nothing was run. "
+            f"{path} is damaged, or holds more than weights: loading it could run code, so it was refused and nothing "
+            "was run. "
             "Save the state dict alone: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
         )
         raise ModelError(msg) from None
     except (OSError, RuntimeError, EOFError, ValueError) as error:
-        msg = f"{path} cannot be read as weights: {error}. Save the state dict again."
+        msg = f"{path} cannot be read as weights: {str(error) or 'it ends too early'}. Save the state dict again."
         raise ModelError(msg) from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
@@ -63,13 +64,14 @@ def fit_weights(
     """
     own = module.state_dict()
     shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
-    if shapes and all(own[key].shape[1:] == state[key].shape[1:] for key in shapes):
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    alike = not missing and not unknown
+    if alike and shapes and all(own[key].shape[1:] == state[key].shape[1:] for key in shapes):
         msg = (
             f"{where} has a head of {len(state[shapes[0]])} outputs ({shapes[0]}) but model.classes names "
             f"{len(classes)}: {', '.join(classes[:6])}. Name every class, in the order of the outputs."
         )
         raise ModelError(msg)
-    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or unknown or shapes:
         parts = [
             f"{len(names)} {what} (such as {names[0]})"
