@@ -29,6 +29,7 @@ def open_fiftyone() -> Any:
     if importlib.util.find_spec("fiftyone") is None:
         msg = "FiftyOne is not installed. Install it with: pip install fiftyone"
         raise MissingPartError(msg)
+    os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "true")  # nothing is sent that the user did not ask for
     fiftyone = importlib.import_module("fiftyone")
     uri = fiftyone.config.database_uri
     if uri:

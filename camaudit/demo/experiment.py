@@ -125,7 +125,7 @@ def _audited(config: AuditConfig, out: Path, shown: Progress) -> Run:
 
 def _export(runs: dict[str, Run]) -> str | None:
     try:
-        for name, run in runs.items():
+        for name, run in reversed(runs.items()):  # the App first shows what was exported last
             run.to_fiftyone(DATASET, key=name, overwrite=True)
     except MissingPartError as error:
         return str(error)
