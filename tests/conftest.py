@@ -41,6 +41,10 @@ CHROMIUM_FLAGS = (
 # ------------------------------------------------------------------ what is there
 
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers that each take every core take turns, slowly
+
+
 @functools.cache
 def find_mongod() -> str | None:
     """A mongod that starts: fiftyone's own, or one on the PATH."""
@@ -182,7 +186,7 @@ def chromium() -> Iterator[Browser]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share the database run one after the other, in one xdist worker."""
     for item in items:
-        if item.get_closest_marker("mongo"):
+        if item.get_closest_marker("mongo") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group("mongo"))
 
 
