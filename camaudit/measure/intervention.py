@@ -38,7 +38,7 @@ def blur(images: Tensor, sigma: float) -> Tensor:
 @lru_cache(maxsize=8)
 def _gaussian(side: int, deviation: float) -> Tensor:
     """Blur along one axis as a matrix (side, side); weight that falls outside is mirrored back in."""
-    radius = math.ceil(4 * deviation)
+    radius = int(4 * deviation + 0.5)  # as scipy.ndimage truncates
     matrix = torch.zeros(side, side, dtype=torch.float64)
     place = torch.arange(side)
     for step in range(-radius, radius + 1):

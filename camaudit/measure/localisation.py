@@ -80,7 +80,10 @@ def _maxima(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _hits(points: Tensor, inside: Tensor) -> Tensor:
-    """(batch, targets, regions): 1 where a pixel more than half inside the region lies within the tolerance."""
+    """(batch, targets, regions): 1 where a pixel of the region lies within the tolerance.
+
+    A pixel is the region's where it lies in it more than half; of a region thinner than a pixel, half as much as any does.
+    """
     height, width = inside.shape[-2:]
     rows = torch.arange(height, device=inside.device)
     columns = torch.arange(width, device=inside.device)
@@ -88,5 +91,7 @@ def _hits(points: Tensor, inside: Tensor) -> Tensor:
         ..., None, :
     ]
     near = (squared <= POINTING_TOLERANCE**2).to(torch.float64)
-    found = torch.einsum("bthw,brhw->btr", near, (inside > 0.5).to(torch.float64))
+    found = torch.einsum(
+        "bthw,brhw->btr", near, (inside > 0.5 * inside.amax((-2, -1), keepdim=True)).to(torch.float64)
+    )
     return (found > 0).to(torch.float64)
