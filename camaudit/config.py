@@ -301,7 +301,11 @@ def parse_section(section: type[Section], values: Mapping[str, Any], *, where: s
     try:
         return section.model_validate(values)
     except ValidationError as error:
-        lines = [f"{where}: {_problem(detail, section)}" for detail in error.errors()]
+        problems: dict[str, list[str]] = {}
+        for detail in error.errors():
+            key, problem = _problem(detail, section)
+            problems.setdefault(key, []).append(problem)
+        lines = [f"{where}: {key}{', or '.join(of)}" for key, of in problems.items()]
         raise ConfigError("\n".join(lines)) from None
 
 
@@ -334,23 +338,29 @@ def _map_paths(config: AuditConfig, change: Callable[[Path], Path]) -> AuditConf
     return config.model_copy(update={"model": model, "data": config.data.model_copy(update=updates)})
 
 
-def _problem(detail: Any, section: type[BaseModel]) -> str:
+# what pydantic adds to a key to say which member of a union was tried
+_TAGS = ("constrained-int", "literal[", "tuple[")
+
+
+def _problem(detail: Any, section: type[BaseModel]) -> tuple[str, str]:
+    """The key, with what separates it from the problem, and the problem."""
     location = detail["loc"]
     if location[:2] == ("data", "regions"):
-        location = (*location[:2], *location[3:])  # without the union's tag
-    key = ".".join(str(part) for part in location if part != "[key]")
+        location = (*location[:2], *location[3:])
+    parts = [str(part) for part in location if part != "[key]" and not str(part).startswith(_TAGS)]
+    key = ".".join(parts)
     if detail["type"] == "extra_forbidden":
         known = _known_keys(location[:-1], section)
         close = difflib.get_close_matches(str(location[-1]), known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"the keys here are {', '.join(known)}."
-        return f"{key} is not a key of an audit; {hint}"
+        return key, f" is not a key of an audit; {hint}"
     if detail["type"] == "missing":
-        return f"{key} is missing; add it."
+        return key, " is missing; add it."
     message = detail["msg"].removeprefix("Value error, ")
     given = detail["input"]
     if detail["type"].endswith(("_type", "_parsing")) and isinstance(given, (str, int, float)):
         message += f", not {given!r}" + ("; put it in quotes" if detail["type"] == "string_type" else "")
-    return f"{key}: {message}" if key else message
+    return (f"{key}: " if key else ""), message
 
 
 def _known_keys(location: tuple[int | str, ...], section: type[BaseModel]) -> list[str]:

@@ -44,6 +44,11 @@ class Dataset:
     ) -> Dataset:
         """A dataset of samples that were made in Python.
 
+        Args:
+            samples: in the order of the dataset.
+            groups: the grouping columns to compare by; every one that a sample has where left out.
+            source: where the samples were read from.
+
         Raises:
             DataError: there is no sample, two share an id, or a region has different roles in different samples.
         """
@@ -58,11 +63,17 @@ class Dataset:
                 msg = f"The id {sample.id!r} stands for two samples. Ids must be unique; name an id column."
                 raise DataError(msg)
             seen.add(sample.id)
+            names = [region.name for region in sample.regions]
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                msg = f"The sample {sample.id!r} has two regions {twice!r}. Unite them into one."
+                raise DataError(msg)
             for region in sample.regions:
                 if roles.setdefault(region.name, region.role) != region.role:
                     msg = f"Region {region.name!r} has more than one role; give it one."
                     raise DataError(msg)
-        return cls(listed, as_config(roles), tuple(groups), source or DataConfig(format="memory"))
+        columns = groups or dict.fromkeys(name for sample in listed for name in sample.groups)
+        return cls(listed, as_config(roles), tuple(columns), source or DataConfig(format="memory"))
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -111,14 +122,14 @@ class Dataset:
 def _bytes_on_disk(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):
         return -1
 
 
 def _shape_key(region: Region) -> object:
     shape = region.shape
     if isinstance(shape, np.ndarray):
-        return hashlib.sha256(np.packbits(shape).tobytes()).hexdigest()
+        return [shape.shape, hashlib.sha256(np.packbits(shape).tobytes()).hexdigest()]
     if isinstance(shape, MaskFile):
         return [shape.path.name, _bytes_on_disk(shape.path), shape.values]
     return repr(shape)

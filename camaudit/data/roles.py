@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from camaudit.config import RolesConfig
+from camaudit.config import RolesConfig, parse_section
 from camaudit.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,8 +32,12 @@ def role_of_each(regions: Sequence[str], roles: RolesConfig, *, where: str) -> d
 
 
 def as_config(by_region: Mapping[str, Role]) -> RolesConfig:
-    """The same roles as a configuration spells them."""
+    """The same roles as a configuration spells them.
+
+    Raises:
+        ConfigError: a region has no name, or one that a union could have.
+    """
     lists: dict[str, list[str]] = {"object": [], "attribute": [], "context": []}
     for name, role in by_region.items():
         lists[role].append(name)
-    return RolesConfig(**lists)
+    return parse_section(RolesConfig, lists, where="regions")

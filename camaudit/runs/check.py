@@ -131,7 +131,7 @@ def _read_all(data: Dataset, progress: Progress) -> tuple[tuple[Skipped, ...], p
 def _one_batch(data: Dataset, model: LoadedModel, config: AuditConfig, device: torch.device) -> float | None:
     """Seconds for the whole dataset, from one batch after a smaller one to warm up."""
     parts, roles = measured_regions(data.regions)
-    settings = settings_of(config, roles, device)
+    settings = settings_of(config, data.groups, roles, device)
     model.module.to(device)
 
     def measure(batch: Batch) -> float:

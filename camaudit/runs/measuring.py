@@ -40,6 +40,7 @@ class Settings:
     Attributes:
         methods: ids of attribution methods.
         targets: output targets.
+        groups: names of the group columns.
         roles: role of every measured region, in the order of the batch's coverage.
         edited: the regions that are edited; empty where nothing is.
         controls: control copies of an edited region.
@@ -49,6 +50,7 @@ class Settings:
 
     methods: tuple[str, ...]
     targets: tuple[OutputTarget, ...]
+    groups: tuple[str, ...]
     roles: Mapping[str, Role]
     edited: tuple[str, ...]
     controls: int
@@ -56,12 +58,15 @@ class Settings:
     device: torch.device
 
 
-def settings_of(config: AuditConfig, roles: Mapping[str, Role], device: torch.device) -> Settings:
-    """What a configuration asks to be measured; `roles` of the measured regions."""
+def settings_of(
+    config: AuditConfig, groups: Sequence[str], roles: Mapping[str, Role], device: torch.device
+) -> Settings:
+    """What a configuration asks to be measured; `groups` of the data, `roles` of the measured regions."""
     edits = config.audit.intervention
     return Settings(
         methods=tuple(config.audit.methods),
         targets=tuple(parse_target(target) for target in config.audit.targets),
+        groups=tuple(groups),
         roles=roles,
         edited=edited_regions(roles, each=edits.regions == "each") if edits.enabled else (),
         controls=edits.controls,
@@ -115,7 +120,7 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measu
         frames.append(rows[rows["region"].isin(settings.edited)])
     maps, scales = _stored(explained.maps, settings)
     return Measured(
-        samples=_rows(batch.samples, logits.cpu(), model.classes, scales),
+        samples=_rows(batch.samples, logits.cpu(), model.classes, settings.groups, scales),
         maps=maps,
         measurements=pd.concat(frames, ignore_index=True),
     )
@@ -245,6 +250,7 @@ def _rows(
     samples: Sequence[Sample],
     logits: torch.Tensor,
     classes: Sequence[str],
+    groups: Sequence[str],
     scales: Mapping[str, NDArray[np.float32]],
 ) -> pd.DataFrame:
     predicted = logits.argmax(1)
@@ -266,7 +272,6 @@ def _rows(
             "subject": pd.array([sample.subject for sample in samples], dtype="string"),
         }
     )
-    groups = list(dict.fromkeys(name for sample in samples for name in sample.groups))
     for name in groups:
         table[f"group_{name}"] = pd.array([sample.groups.get(name) for sample in samples], dtype="string")
     scores = {f"score_{name}": logits[:, i].numpy() for i, name in enumerate(classes)}

@@ -353,7 +353,7 @@ def _finish(job: Job, manifest: RunManifest, stage: str, started: float) -> RunM
 def _measure(job: Job, frame: tuple[int, int]) -> tuple[Skipped, ...]:
     """Every batch that is not there yet; its measurements are written last, so that they vouch for the rest."""
     parts, roles = measured_regions(job.data.regions)
-    settings = settings_of(job.config, roles, job.device)
+    settings = settings_of(job.config, job.data.groups, roles, job.device)
     work = job.out / folder.WORK
     size = _batch_size(job.config, job.device)
     done = frozenset(int(path.stem.removeprefix("part-")) for path in store.parts(work, "parquet"))

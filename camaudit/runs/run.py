@@ -60,7 +60,10 @@ class Run:
         shards = parts(folder, "parquet")
         if not shards:
             raise RunError(damaged(folder, FileNotFoundError("it holds no shards")))
-        return pd.concat([read_table(shard) for shard in shards], ignore_index=True)
+        table = pd.concat([read_table(shard) for shard in shards], ignore_index=True)
+        if self.manifest.stages["measure"] == "done" and len(table) != self._audited:
+            raise RunError(damaged(folder, ValueError(f"{len(table)} of {self._audited} samples are there")))
+        return table
 
     @cached_property
     def measurements(self) -> pd.DataFrame:
@@ -142,6 +145,10 @@ class Run:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RunError(damaged(path, error)) from None
 
+    @property
+    def _audited(self) -> int:
+        return self.manifest.samples - len(self.manifest.skipped)
+
     @cached_property
     def _rows(self) -> dict[str, int]:
         return {sample: row for row, sample in enumerate(self.samples["sample"])}
@@ -155,9 +162,13 @@ class Run:
             files = parts(maps_folder(self.path, method, target), "npy")
             try:
                 shards = [np.load(file, allow_pickle=False) for file in files]
-                self._loaded[method, target] = np.concatenate(shards)
+                maps = np.concatenate(shards)
             except (OSError, ValueError, EOFError) as error:
                 raise RunError(damaged(maps_folder(self.path, method, target), error)) from None
+            if len(maps) != len(self.samples):
+                lacking = ValueError(f"{len(maps)} maps of {len(self.samples)} samples are there")
+                raise RunError(damaged(maps_folder(self.path, method, target), lacking))
+            self._loaded[method, target] = maps
         return self._loaded[method, target]
 
     @cached_property

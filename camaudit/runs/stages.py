@@ -36,7 +36,7 @@ def in_deviations(measurements: pd.DataFrame, samples: pd.DataFrame, classes: Se
     scores = samples[[f"score_{name}" for name in classes]].to_numpy(dtype=np.float64)
     deviation = {name: float(np.std(_margin(scores, i))) for i, name in enumerate(classes)}
     shifted = measurements["metric"].isin(SHIFTS)
-    unit = measurements.loc[shifted, "target_class"].map(deviation)
+    unit = measurements.loc[shifted, "target_class"].map(deviation).astype(np.float64)
     changed = measurements["value"].copy()
     changed[shifted] = measurements.loc[shifted, "value"] / unit.where(unit > 0)
     return measurements.assign(value=changed)

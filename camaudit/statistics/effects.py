@@ -154,8 +154,9 @@ def _cells(
     subjects = None
     if "subject" in about and about["subject"].notna().any():
         subjects = about["subject"].to_numpy(dtype=object)
-    classes = block["target_class"].to_numpy(dtype=object)
-    columns = {group: about[f"group_{group}"].to_numpy(dtype=object) for group in groups}
+    # a missing value compares with nothing, not even as unequal
+    classes = block["target_class"].fillna("").to_numpy(dtype=object)
+    columns = {group: about[f"group_{group}"].fillna("").to_numpy(dtype=object) for group in groups}
     for name in ("", *distinct(classes)):
         in_class = np.full(len(block), fill_value=True) if name == "" else classes == name
         yield name, "", "", numbers[in_class], None if subjects is None else subjects[in_class]

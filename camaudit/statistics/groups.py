@@ -46,7 +46,7 @@ def group_table(samples: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
         if len(judged):
             rows.append(_row(label, "", "", correct[in_label]))
         for group in groups:
-            column = judged[f"group_{group}"].to_numpy(dtype=object)
+            column = judged[f"group_{group}"].fillna("").to_numpy(dtype=object)
             rows.extend(
                 _row(label, group, str(value), correct[in_label & (column == value)])
                 for value in distinct(column)
