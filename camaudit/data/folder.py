@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from camaudit.config import DataConfig, LegendConfig, RolesConfig
+from camaudit.config import DataConfig, LegendConfig, RolesConfig, parse_section
 from camaudit.data.dataset import Dataset
 from camaudit.data.roles import as_config, role_of_each
 from camaudit.data.table import legend_regions
@@ -38,9 +38,13 @@ def folder(
     Raises:
         DataError: there is no such folder, no sub-folder, or no image.
     """
+    if masks is not None and not legend:
+        msg = f"The masks in {masks} need a legend, such as legend={{1: 'hair'}}: pixel value to region name."
+        raise DataError(msg)
     regions = LegendConfig(folder=masks, legend=dict(legend)) if legend else None
     source = DataConfig(format="folder", path=path, regions=regions)
-    return read_folder(source, RolesConfig(object=list(objects), attribute=list(attributes)))
+    roles = {"object": list(objects), "attribute": list(attributes)}
+    return read_folder(source, parse_section(RolesConfig, roles, where="camaudit.data.folder"))
 
 
 def read_folder(source: DataConfig, roles: RolesConfig) -> Dataset:

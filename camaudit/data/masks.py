@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from camaudit.errors import DataError
 from camaudit.types import Box, MaskFile, Polygon
@@ -100,16 +100,21 @@ def _check_size(shape: tuple[int, ...], size: tuple[int, int], what: str, image:
 
 
 def _draw_polygon(polygon: Polygon, size: tuple[int, int]) -> NDArray[np.bool_]:
-    canvas = Image.new("1", size[::-1])
-    draw = ImageDraw.Draw(canvas)
+    """Pixels whose centre lies in a ring; Pillow would draw the outline too, half a pixel beyond the polygon."""
+    rows, columns = (np.arange(side) + 0.5 for side in size)
+    mask = np.zeros(size, dtype=bool)
     for ring in polygon.rings:
-        if len(ring) >= 3:  # fewer points enclose nothing
-            draw.polygon(list(ring), fill=1)
-    return np.array(canvas)
+        inside = np.zeros(size, dtype=bool)
+        for (x, y), (next_x, next_y) in zip(ring, (*ring[1:], *ring[:1]), strict=True):
+            crossed = np.flatnonzero((y <= rows) != (next_y <= rows))
+            at = x + (rows[crossed] - y) * ((next_x - x) / (next_y - y or 1))
+            inside[crossed] ^= columns >= at[:, None]
+        mask |= inside
+    return mask
 
 
 def _draw_box(box: Box, size: tuple[int, int]) -> NDArray[np.bool_]:
-    mask = np.zeros(size, dtype=bool)
-    top, left = max(round(box.top), 0), max(round(box.left), 0)
-    mask[top : max(round(box.top + box.height), 0), left : max(round(box.left + box.width), 0)] = True
-    return mask
+    rows, columns = (np.arange(side) + 0.5 for side in size)
+    inside_rows = (rows >= box.top) & (rows < box.top + box.height)
+    inside_columns = (columns >= box.left) & (columns < box.left + box.width)
+    return inside_rows[:, None] & inside_columns[None, :]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from camaudit.config import ColumnsConfig, DataConfig, LegendConfig, RolesConfig
+from camaudit.config import ColumnsConfig, DataConfig, LegendConfig, RolesConfig, parse_section
 from camaudit.data.dataset import Dataset
 from camaudit.data.roles import as_config, role_of_each
 from camaudit.errors import DataError
@@ -56,12 +56,16 @@ def table(
     Raises:
         DataError: the table cannot be read, lacks a column, or has rows that cannot be used.
     """
+    if mask is not None and not legend:
+        msg = f"The masks in the column {mask!r} need a legend, such as legend={{1: 'hair'}}: pixel value to region name."
+        raise DataError(msg)
     columns = ColumnsConfig(
         image=image, label=label, id=id, groups=list(groups), split=split_column, subject=subject
     )
     regions = LegendConfig(column=mask, legend=dict(legend)) if legend else dict(masks) if masks else None
     source = DataConfig(format="table", path=path, columns=columns, regions=regions, split=split)
-    return read_table(source, RolesConfig(object=list(objects), attribute=list(attributes)))
+    roles = {"object": list(objects), "attribute": list(attributes)}
+    return read_table(source, parse_section(RolesConfig, roles, where="camaudit.data.table"))
 
 
 def read_table(source: DataConfig, roles: RolesConfig) -> Dataset:
@@ -106,7 +110,11 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() in {".parquet", ".pq"}:
             return pd.read_parquet(path).astype("string").fillna("").astype(object)
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        if isinstance(frame.index, pd.RangeIndex):
+            return frame
+        # pandas took the first cells for an index, which moves every column by one
+        msg = f"{path} has more cells in a row than names in its first line. Quote cells that hold a comma."
     except FileNotFoundError:
         msg = f"{path} does not exist. Correct data.path."
     except IsADirectoryError:
