@@ -79,7 +79,14 @@ def _title(evidence: Evidence, cell: Cell, status: Status, followed: Answer, mov
     if status == "tip":
         return f"{about}, the maps lie on {name}: {share}. Whether the model uses it was not tested."
     if status == "passed":
-        return f"{about}, the model neither looks at {name} nor uses it: {share}."
+        return (
+            f"{about}, the maps do not lie on {name}: {share}. Whether the model uses it was not tested."
+            if followed is Answer.UNASKED
+            else f"{about}, the model neither looks at {name} nor uses it: {share}."
+        )
+    if followed in {Answer.NO, Answer.UNASKED}:
+        use = "the model does not use it" if followed is Answer.NO else "use was not tested"
+        return f"{about}, it cannot be said whether the maps lie on {name}: {share}; {use}."
     return f"{about}, it cannot be said whether the model uses {name}: {wording.undecided(moved)}; {share}."
 
 

@@ -118,5 +118,6 @@ class Evidence:
                         Cell(target_class, region, role, group, str(value))
                         for group in self.groups
                         for value in sorted(self.samples[f"group_{group}"].dropna().unique())
+                        if value  # an empty cell of the table: not known
                     )
         return cells

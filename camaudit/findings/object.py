@@ -28,7 +28,7 @@ def object_finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
     best, weakest = exemplars(evidence, cell, policy.exemplars)
     return Finding(
         code=OBJECT_MISSED.id,
-        title=_title(evidence, cell, status, moved),
+        title=_title(evidence, cell, status, followed, moved),
         status=status,
         rung=rung,
         severity=_severity(status, excess),
@@ -64,7 +64,7 @@ def _severity(status: Status, excess: Effect | None) -> float:
     return min(1.0, max(0.0, 0.5 - excess.estimate))
 
 
-def _title(evidence: Evidence, cell: Cell, status: Status, moved: Effect | None) -> str:
+def _title(evidence: Evidence, cell: Cell, status: Status, followed: Answer, moved: Effect | None) -> str:
     mass = evidence.effect("mass", evidence.method, cell)
     share = wording.share(mass, evidence.effect("area", evidence.method, cell))
     about, name = wording.where(cell), wording.region(cell)
@@ -76,6 +76,9 @@ def _title(evidence: Evidence, cell: Cell, status: Status, moved: Effect | None)
         return f"{about}, the maps lie on {name} ({share}), but editing it away hardly changes the score."
     if status == "issue":
         return f"{about}, the model does not look at {name}: {share}."
+    if followed in {Answer.NO, Answer.UNASKED}:
+        use = "editing it away hardly changes the score" if followed is Answer.NO else "use was not tested"
+        return f"{about}, it cannot be said whether the maps lie on {name}: {share}; {use}."
     return f"{about}, it cannot be said whether the model uses {name}: {wording.undecided(moved)}; {share}."
 
 

@@ -22,12 +22,15 @@ def conclude(findings: Sequence[Finding]) -> Verdict:
     # decided on all samples of a class or of the dataset: a small group that is undecided does not undo it
     whole = [f for f in findings if f.role == "attribute" and not f.group and f.status != "not_applicable"]
     undecided = [f for f in whole if f.status == "insufficient"]
-    tips = [f for f in findings if f.status == "tip"]
+    untested = [f for f in whole if "used" not in f.evidence]
+    tips = [f for f in findings if f.status == "tip" and f.role == "attribute"]
     if shortcuts:
         more = (
-            f" {len(shortcuts) - 1} more findings say so of other classes, groups or regions."
-            if len(shortcuts) > 1
-            else ""
+            ""
+            if len(shortcuts) == 1
+            else " One more finding says so of another class, group or region."
+            if len(shortcuts) == 2
+            else f" {len(shortcuts) - 1} more findings say so of other classes, groups or regions."
         )
         return Verdict(
             "issue",
@@ -46,12 +49,8 @@ def conclude(findings: Sequence[Finding]) -> Verdict:
             "Nothing to decide",
             "No attribute region is annotated, so whether the model is right for the wrong reason was not examined.",
         )
-    if undecided:
-        return Verdict(
-            "insufficient",
-            "Not decided",
-            f"Use of an attribute was neither shown nor excluded. {undecided[0].title} {undecided[0].advice}",
-        )
+    if undecided or untested:
+        return _not_decided(undecided, untested)
     if tips:
         return Verdict(
             "tip",
@@ -64,6 +63,21 @@ def conclude(findings: Sequence[Finding]) -> Verdict:
         "No use of an attribute was found",
         "Neither do the maps lie on an annotated attribute nor does the score follow it when it is edited. "
         "A shortcut that nobody annotated, or that has no place in the image, would not be seen by this audit.",
+    )
+
+
+def _not_decided(undecided: Sequence[Finding], untested: Sequence[Finding]) -> Verdict:
+    if not undecided:
+        return Verdict(
+            "insufficient",
+            "Use was not tested",
+            f"Nothing was edited, so use of an attribute was neither shown nor excluded. {untested[0].title} "
+            "Turn the intervention on (audit.intervention).",
+        )
+    return Verdict(
+        "insufficient",
+        "Not decided",
+        f"Use of an attribute was neither shown nor excluded. {undecided[0].title} {undecided[0].advice}",
     )
 
 

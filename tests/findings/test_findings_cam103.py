@@ -1,0 +1,76 @@
+"""CAM103: the evidence does not lie on the object the model should recognise."""
+
+from __future__ import annotations
+
+import pytest
+
+from camaudit.findings import decide
+from tests.findings.tables import evidence
+
+CASES = [
+    ("yes", "yes", "passed", "used"),
+    ("no", "yes", "passed", "used"),
+    ("open", "raises", "passed", "used"),
+    ("unasked", "both ways", "passed", "used"),
+    ("yes", "unasked", "passed", "attended"),
+    ("yes", "no", "tip", "attended"),
+    ("yes", "open", "insufficient", "attended"),
+    ("yes", "few", "insufficient", "attended"),
+    ("no", "no", "issue", None),
+    ("no", "unasked", "issue", None),
+    ("no", "open", "insufficient", None),
+    ("no", "few", "insufficient", None),
+    ("open", "no", "insufficient", None),
+    ("open", "open", "insufficient", None),
+    ("open", "unasked", "insufficient", None),
+    ("few", "few", "insufficient", None),
+    ("unasked", "unasked", "insufficient", None),
+]
+
+
+@pytest.mark.parametrize(("seen", "followed", "status", "rung"), CASES)
+def test_every_combination_of_answers(seen: str, followed: str, status: str, rung: str | None) -> None:
+    findings = [
+        finding for finding in decide(evidence("object", seen, followed, region="tool")) if finding.region
+    ]
+    assert len(findings) == 2
+    for finding in findings:
+        assert (finding.code, finding.status, finding.rung) == ("CAM103", status, rung)
+        assert finding.role == "object"
+        assert (finding.severity > 0) == (status == "issue")
+        assert finding.advice
+
+
+@pytest.mark.parametrize(
+    ("seen", "followed", "words"),
+    [
+        ("yes", "yes", "the model uses tool: editing it away lowers its score by 0.30 SD (0.20 to 0.40); 35%"),
+        ("yes", "unasked", "the maps lie on tool: 35% of the evidence"),
+        ("yes", "no", "but editing it away hardly changes the score."),
+        ("no", "no", "the model does not look at tool: 35%"),
+        ("open", "no", "whether the maps lie on tool: 35% of the evidence lies there, where chance would put 15%; editing it away hardly changes the score."),
+        ("open", "unasked", "use was not tested."),
+        ("no", "open", "it cannot be said whether the model uses tool"),
+    ],
+)  # fmt: skip
+def test_the_sentence_says_what_was_found_and_no_more(seen: str, followed: str, words: str) -> None:
+    for finding in decide(evidence("object", seen, followed, region="tool")):
+        if finding.region:
+            assert words in finding.title
+            assert "nan" not in finding.title
+
+
+def test_an_issue_shows_first_what_contradicts_the_object() -> None:
+    issue, passed = (
+        next(f for f in decide(evidence("object", seen, followed)) if f.region)
+        for seen, followed in (("no", "no"), ("yes", "yes"))
+    )
+    assert issue.samples[0] == "s0"
+    assert passed.samples[0] == "s9"
+    assert set(issue.samples) == set(passed.counter_samples)
+
+
+def test_without_an_object_it_does_not_apply() -> None:
+    finding = next(f for f in decide(evidence("attribute", "yes", "yes")) if f.code == "CAM103")
+    assert finding.status == "not_applicable"
+    assert "roles.object" in finding.advice
