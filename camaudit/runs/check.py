@@ -16,8 +16,8 @@ from camaudit.errors import CamauditError
 from camaudit.explain import get_method
 from camaudit.measure import measured_regions
 from camaudit.models import open_model
+from camaudit.runs.fit import check_labels, check_targets, find_device
 from camaudit.runs.measuring import measure_batch, settings_of
-from camaudit.runs.pipeline import check_labels, check_targets, find_device
 from camaudit.runs.progress import Progress, Silent
 from camaudit.types import Preprocessing
 

@@ -1,93 +1,150 @@
-"""The stages after measuring, each a function from tables to tables."""
+"""The stages of a run: each reads what is there and writes what it makes, whole or not at all."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
-from camaudit.findings import Evidence, conclude, decide
+from camaudit.clusters import assign
+from camaudit.data import batches
+from camaudit.errors import DataError
+from camaudit.findings import write_findings
 from camaudit.measure import measured_regions
-from camaudit.runs.measuring import EDIT, FLIPS, SHIFTS
-from camaudit.statistics import effects
+from camaudit.runs import concluding, folder, store
+from camaudit.runs.job import batch_size
+from camaudit.runs.manifest import read_manifest
+from camaudit.runs.measuring import measure_batch, settings_of
+from camaudit.runs.run import Run
+from camaudit.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    from camaudit.types import Finding, RunManifest, Verdict
-
-AVERAGED = ("area", "mass", "excess", "pointing", "pointing_centre", *SHIFTS, *FLIPS)
-
-
-def in_deviations(measurements: pd.DataFrame, samples: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """The measurements with shifts in standard deviations of the margin.
-
-    The margin of a class is its score minus the best other score; its standard deviation is taken over all audited
-    samples. A margin that does not vary has none: its shifts become NaN.
-
-    Args:
-        measurements: shifts in units of the score.
-        samples: with ``score_CLASS`` columns.
-        classes: class names.
-    """
-    scores = samples[[f"score_{name}" for name in classes]].to_numpy(dtype=np.float64)
-    deviation = {name: float(np.std(_margin(scores, i))) for i, name in enumerate(classes)}
-    shifted = measurements["metric"].isin(SHIFTS)
-    unit = measurements.loc[shifted, "target_class"].map(deviation).astype(np.float64)
-    changed = measurements["value"].copy()
-    changed[shifted] = measurements.loc[shifted, "value"] / unit.where(unit > 0)
-    return measurements.assign(value=changed)
+    from camaudit.data import Batch
+    from camaudit.runs.job import Job
+    from camaudit.runs.measuring import Settings
+    from camaudit.types import OutputTarget, RunManifest
 
 
-def estimate(
-    measurements: pd.DataFrame, samples: pd.DataFrame, groups: Sequence[str], *, seed: int, resamples: int
-) -> pd.DataFrame:
-    """The effects table: means of every cell, and the lift of the means."""
-    table = effects(
-        measurements, samples, groups=groups, metrics=list(AVERAGED), seed=seed, resamples=resamples
+def measure(job: Job, manifest: RunManifest) -> RunManifest:
+    """Measures every batch that is not there yet; its measurements are written last, so that they vouch for the rest."""
+    parts, roles = measured_regions(job.data.regions)
+    settings = settings_of(job.config, job.data.groups, roles, job.device)
+    work = job.out / folder.WORK
+    size = batch_size(job.config, job.device)
+    done = frozenset(int(path.stem.removeprefix("part-")) for path in store.parts(work, "parquet"))
+    finished = min(len(done) * size, len(job.data))
+    job.progress.update("measure", finished, len(job.data))
+    for batch in batches(job.data.samples, job.model.preprocessing, parts, size, skip=done):
+        if batch.skipped and job.strict:
+            msg = f"{batch.skipped[0].reason}\nThe run is strict, so this ends it; without --strict it is skipped."
+            raise DataError(msg)
+        _check_frame(batch, manifest.frame)
+        _write_batch(job, batch, settings)
+        finished = min(finished + size, len(job.data))
+        job.progress.update("measure", finished, len(job.data))
+    skipped = _merge(job)
+    return replace(manifest, skipped=skipped, warnings=_warnings(job, skipped))
+
+
+def _check_frame(batch: Batch, frame: tuple[int, int]) -> None:
+    size = batch.images.shape[1:3]
+    if batch.samples and size != frame:
+        msg = (
+            f"{batch.samples[0].image} is {size[1]}x{size[0]} in the model's frame, where the first image is "
+            f"{frame[1]}x{frame[0]}. Set model.preprocessing.crop, or resize to a height and a width."
+        )
+        raise DataError(msg)
+
+
+def _write_batch(job: Job, batch: Batch, settings: Settings) -> None:
+    work = job.out / folder.WORK
+    skipped = pd.DataFrame(
+        [vars(one) for one in batch.skipped], columns=["sample", "path", "reason"], dtype="string"
     )
-    return pd.concat([table, _lift(table)], ignore_index=True)
+    store.write_table(work / "skipped" / store.part(batch.index, "parquet"), skipped)
+    if batch.samples:
+        measured = measure_batch(batch, job.model, settings)
+        store.write_table(job.out / "samples" / store.part(batch.index, "parquet"), measured.samples)
+        for (method, target), maps in measured.maps.items():
+            store.write_array(
+                store.maps_folder(job.out, method, target) / store.part(batch.index, "npy"), maps
+            )
+        rows = measured.measurements
+    else:
+        rows = pd.DataFrame()
+    store.write_table(work / store.part(batch.index, "parquet"), rows)
 
 
-def judge(
-    manifest: RunManifest, table: pd.DataFrame, measurements: pd.DataFrame, samples: pd.DataFrame
-) -> tuple[list[Finding], Verdict]:
-    """The findings and the verdict; the first method and target of the run decide."""
-    single = {name: role for name, role in manifest.roles.items() if "+" not in name}
-    evidence = Evidence(
-        effects=table,
-        measurements=measurements,
-        samples=samples,
-        roles=manifest.roles,
-        parts=measured_regions(single)[0],
-        classes=manifest.classes,
-        groups=manifest.groups,
-        method=manifest.methods[0],
-        edit=EDIT if bool((measurements["method"] == EDIT).any()) else None,
-        target=manifest.targets[0],
+def _merge(job: Job) -> tuple[Skipped, ...]:
+    work = job.out / folder.WORK
+    skipped = pd.concat([pd.read_parquet(path) for path in store.parts(work / "skipped", "parquet")])
+    listed = tuple(
+        Skipped(**{str(key): str(value) for key, value in row.items()}) for row in skipped.to_dict("records")
     )
-    findings = decide(evidence)
-    return findings, conclude(findings)
+    if len(listed) == len(job.data):
+        msg = f"None of the {len(listed)} images can be read. The first: {listed[0].reason}"
+        raise DataError(msg)
+    run = Run(job.out, read_manifest(job.out), job.data)
+    rows = pd.concat([pd.read_parquet(path) for path in store.parts(work, "parquet")], ignore_index=True)
+    table = concluding.in_deviations(rows, run.samples, job.model.classes)
+    store.write_table(job.out / "measurements.parquet", table)
+    return listed
 
 
-def _margin(scores: NDArray[np.float64], index: int) -> NDArray[np.float64]:
-    others = np.delete(scores, index, axis=1)
-    margin: NDArray[np.float64] = scores[:, index] - others.max(axis=1)
-    return margin
+def _warnings(job: Job, skipped: Sequence[Skipped]) -> tuple[str, ...]:
+    found = []
+    if skipped:
+        found.append(f"{len(skipped)} of {len(job.data)} images could not be read and were left out.")
+    if not job.data.regions:
+        found.append("No region is annotated, so nothing could be said about where the evidence lies.")
+    return tuple(found)
 
 
-def _lift(table: pd.DataFrame) -> pd.DataFrame:
-    """log2(mean mass / mean area) of every cell, with the ends of the mass's interval over the same area.
+def effects(job: Job, manifest: RunManifest) -> None:
+    """Means, intervals and tests of every cell."""
+    run = Run(job.out, manifest, job.data)
+    settings = job.config.audit
+    table = concluding.estimate(
+        run.measurements, run.samples, manifest.groups, seed=settings.seed, resamples=settings.resamples
+    )
+    store.write_table(job.out / "effects.parquet", table)
 
-    The mean of the samples' lifts would be minus infinity as soon as one map has nothing in the region.
-    """
-    keys = ["method", "target", "target_class", "region", "role", "group", "value"]
-    mass = table[table["metric"] == "mass"]
-    area = table[table["metric"] == "area"].set_index(keys)["estimate"].rename("share")
-    joined = mass.join(area, on=keys)
-    with np.errstate(divide="ignore"):
-        lift = {name: np.log2(joined[name] / joined["share"]) for name in ("estimate", "low", "high")}
-    return joined.assign(metric="lift", p=np.nan, q=np.nan, **lift).drop(columns="share")
+
+def clusters(job: Job, manifest: RunManifest) -> None:
+    """Clusters of the maps of the first method and target, class by class."""
+    run = Run(job.out, manifest, job.data)
+    method, target = manifest.methods[0], job.targets[0]
+    classes = _target_classes(run.samples, target)
+    maps = {
+        name: {
+            sample: run.attribution(sample).values for sample in run.samples.loc[classes == name, "sample"]
+        }
+        for name in manifest.classes
+    }
+    table = assign(maps, method=method, target=target.id, seed=job.config.audit.seed)
+    store.write_table(job.out / "clusters.parquet", table)
+
+
+def _target_classes(samples: pd.DataFrame, target: OutputTarget) -> pd.Series:
+    if target.kind in {"predicted", "label"}:
+        return samples[target.kind]
+    return pd.Series(target.classes[0], index=samples.index)
+
+
+def findings(job: Job, manifest: RunManifest) -> None:
+    """Findings and verdict."""
+    run = Run(job.out, manifest, job.data)
+    findings, verdict = concluding.judge(manifest, run.effects, run.measurements, run.samples)
+    store.write_text(job.out / "findings.json", write_findings(manifest.name, verdict, findings))
+
+
+def report(job: Job, manifest: RunManifest) -> None:
+    """The HTML report."""
+    Run(job.out, manifest, job.data).report()
+
+
+AFTER_MEASURING = {"effects": effects, "clusters": clusters, "findings": findings, "report": report}
+"""The stages after `measure`, in order."""

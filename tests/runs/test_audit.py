@@ -20,7 +20,7 @@ import camaudit as ca
 from camaudit.config import load_config
 from camaudit.data import Dataset
 from camaudit.errors import ConfigError, DataError, ModelError, RunError
-from camaudit.runs import pipeline, run_config
+from camaudit.runs import concluding, pipeline, run_config
 from tests import small_audit
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ def test_a_run_from_python_is_resumed_in_python(tmp_path: Path, monkeypatch: pyt
         raise Full
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline.stages, "estimate", fail)
+        patched.setattr(concluding, "estimate", fail)
         with pytest.raises(Full):
             audited(data, tmp_path / "b" / "run")
     monkeypatch.chdir(tmp_path / "b")
@@ -325,7 +325,7 @@ def test_the_model_comes_back_as_it_was(
     before = state_of(net)
     data = Dataset.of(samples(tmp_path / "images", count=16))
     if fails:
-        monkeypatch.setattr(pipeline.stages, "judge", lambda *_: 1 / 0)
+        monkeypatch.setattr(concluding, "judge", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             audited(data, tmp_path / "run", net)
     else:
@@ -612,7 +612,7 @@ def test_wrong_input_after_measuring_leaves_what_was_measured(
         raise DataError(msg)
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline.stages, "judge", gone)
+        patched.setattr(concluding, "judge", gone)
         with pytest.raises(DataError, match="deleted meanwhile"):
             run_config(load_config(audit_yaml), tmp_path / "run")
     assert (tmp_path / "run" / "measurements.parquet").exists()

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from camaudit.config import load_config
 from camaudit.errors import RunError
-from camaudit.runs import folder, open_run, pipeline, run_config
+from camaudit.runs import folder, open_run, run_config, stages
 from camaudit.runs.progress import Silent
 from tests import small_audit
 
@@ -120,13 +120,13 @@ def test_a_batch_that_is_there_is_not_measured_again(
 ) -> None:
     out = audit_yaml.parent / "counted" / "run"
     measured: list[int] = []
-    real = pipeline.measure_batch
+    real = stages.measure_batch
 
     def counting(batch: Any, *rest: Any) -> Any:
         measured.append(batch.index)
         return real(batch, *rest)
 
-    monkeypatch.setattr(pipeline, "measure_batch", counting)
+    monkeypatch.setattr(stages, "measure_batch", counting)
     with pytest.raises(Interrupted):
         run_config(load_config(audit_yaml), out, progress=StopAfter("measure", 16))
     run_config(load_config(audit_yaml), out, resume=True)

@@ -1,0 +1,93 @@
+"""What follows from the measurements of all samples: tables to tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from camaudit.findings import Evidence, conclude, decide
+from camaudit.measure import measured_regions
+from camaudit.runs.measuring import EDIT, FLIPS, SHIFTS
+from camaudit.statistics import effects
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from camaudit.types import Finding, RunManifest, Verdict
+
+AVERAGED = ("area", "mass", "excess", "pointing", "pointing_centre", *SHIFTS, *FLIPS)
+
+
+def in_deviations(measurements: pd.DataFrame, samples: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """The measurements with shifts in standard deviations of the margin.
+
+    The margin of a class is its score minus the best other score; its standard deviation is taken over all audited
+    samples. A margin that does not vary has none: its shifts become NaN.
+
+    Args:
+        measurements: shifts in units of the score.
+        samples: with ``score_CLASS`` columns.
+        classes: class names.
+    """
+    scores = samples[[f"score_{name}" for name in classes]].to_numpy(dtype=np.float64)
+    deviation = {name: float(np.std(_margin(scores, i))) for i, name in enumerate(classes)}
+    shifted = measurements["metric"].isin(SHIFTS)
+    unit = measurements.loc[shifted, "target_class"].map(deviation).astype(np.float64)
+    changed = measurements["value"].copy()
+    changed[shifted] = measurements.loc[shifted, "value"] / unit.where(unit > 0)
+    return measurements.assign(value=changed)
+
+
+def estimate(
+    measurements: pd.DataFrame, samples: pd.DataFrame, groups: Sequence[str], *, seed: int, resamples: int
+) -> pd.DataFrame:
+    """The effects table: means of every cell, and the lift of the means."""
+    table = effects(
+        measurements, samples, groups=groups, metrics=list(AVERAGED), seed=seed, resamples=resamples
+    )
+    return pd.concat([table, _lift(table)], ignore_index=True)
+
+
+def judge(
+    manifest: RunManifest, table: pd.DataFrame, measurements: pd.DataFrame, samples: pd.DataFrame
+) -> tuple[list[Finding], Verdict]:
+    """The findings and the verdict; the first method and target of the run decide."""
+    single = {name: role for name, role in manifest.roles.items() if "+" not in name}
+    evidence = Evidence(
+        effects=table,
+        measurements=measurements,
+        samples=samples,
+        roles=manifest.roles,
+        parts=measured_regions(single)[0],
+        classes=manifest.classes,
+        groups=manifest.groups,
+        method=manifest.methods[0],
+        edit=EDIT if bool((measurements["method"] == EDIT).any()) else None,
+        target=manifest.targets[0],
+    )
+    findings = decide(evidence)
+    return findings, conclude(findings)
+
+
+def _margin(scores: NDArray[np.float64], index: int) -> NDArray[np.float64]:
+    others = np.delete(scores, index, axis=1)
+    margin: NDArray[np.float64] = scores[:, index] - others.max(axis=1)
+    return margin
+
+
+def _lift(table: pd.DataFrame) -> pd.DataFrame:
+    """log2(mean mass / mean area) of every cell, with the ends of the mass's interval over the same area.
+
+    The mean of the samples' lifts would be minus infinity as soon as one map has nothing in the region.
+    """
+    keys = ["method", "target", "target_class", "region", "role", "group", "value"]
+    mass = table[table["metric"] == "mass"]
+    area = table[table["metric"] == "area"].set_index(keys)["estimate"].rename("share")
+    joined = mass.join(area, on=keys)
+    with np.errstate(divide="ignore"):
+        lift = {name: np.log2(joined[name] / joined["share"]) for name in ("estimate", "low", "high")}
+    return joined.assign(metric="lift", p=np.nan, q=np.nan, **lift).drop(columns="share")

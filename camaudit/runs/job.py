@@ -1,0 +1,123 @@
+"""A run that is about to begin: everything it needs, checked, and what its manifest says at the start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import torch
+
+from camaudit.config import AuditConfig, dump_config, parse_target
+from camaudit.data import Frame, batches
+from camaudit.errors import DataError
+from camaudit.explain import explain
+from camaudit.measure import measured_regions
+from camaudit.runs.manifest import SCHEMA_VERSION, STAGES, versions
+from camaudit.types import RunManifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from camaudit.data import Dataset
+    from camaudit.models import LoadedModel
+    from camaudit.runs.progress import Progress
+    from camaudit.types import OutputTarget
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything an audit needs, checked.
+
+    Attributes:
+        data: what is audited.
+        model: on its device.
+        config: resolved.
+        out: the run directory.
+        device: where the model runs.
+        strict: whether an unreadable image ends the run.
+        progress: who is told.
+    """
+
+    data: Dataset
+    model: LoadedModel
+    config: AuditConfig
+    out: Path
+    device: torch.device
+    strict: bool
+    progress: Progress
+
+    @property
+    def targets(self) -> tuple[OutputTarget, ...]:
+        """The output targets."""
+        return tuple(parse_target(target) for target in self.config.audit.targets)
+
+
+def resolved(config: AuditConfig, model: LoadedModel, device: torch.device) -> AuditConfig:
+    """The configuration with everything spelled out that was found; a resume must not find something else."""
+    named = model.config.model_copy(update={"target_layer": model.target_layer})
+    settings = config.audit.model_copy(update={"batch_size": batch_size(config, device)})
+    return config.model_copy(update={"model": named, "audit": settings})
+
+
+def batch_size(config: AuditConfig, device: torch.device) -> int:
+    """Images a batch; larger ones than 8 leave a CPU's caches."""
+    asked = config.audit.batch_size
+    if asked == "auto":
+        return 8 if device.type == "cpu" else 64
+    return asked
+
+
+def new_manifest(job: Job) -> RunManifest:
+    """The manifest of a run of which nothing is done."""
+    model, config = job.model, job.config
+    single = job.data.regions
+    side = _frame_side(job)
+    grid = _grid(job, side)
+    return RunManifest(
+        schema_version=SCHEMA_VERSION,
+        name=job.out.resolve().name,
+        stages=dict.fromkeys(STAGES, "pending"),
+        hashes={
+            "config": sha256(dump_config(config, job.out).encode()).hexdigest(),
+            "model": model.fingerprint(),
+            "data": job.data.fingerprint(),
+        },
+        versions=versions(),
+        seed=config.audit.seed,
+        device=torch.cuda.get_device_name(job.device) if job.device.type == "cuda" else str(job.device),
+        model=model.name,
+        classes=model.classes,
+        target_layer=model.target_layer,
+        grid=grid,
+        frame=side,
+        preprocessing=model.preprocessing,
+        methods=tuple(config.audit.methods),
+        targets=tuple(config.audit.targets),
+        roles=measured_regions(single)[1],
+        groups=job.data.groups,
+        samples=len(job.data),
+    )
+
+
+def _frame_side(job: Job) -> tuple[int, int]:
+    """(height, width) of the model's input, by the first image that can be read where the recipe leaves it open."""
+    recipe = job.model.preprocessing
+    if recipe.crop is not None or isinstance(recipe.resize, tuple):
+        return Frame.of((224, 224), recipe).crop
+    for batch in batches(job.data.samples, recipe, {}, 1):
+        if batch.samples:
+            return (batch.images.shape[1], batch.images.shape[2])
+    msg = f"None of the {len(job.data)} images can be read."
+    raise DataError(msg)
+
+
+def _grid(job: Job, side: tuple[int, int]) -> tuple[int, int]:
+    """(h, w) of the maps; asks every method for one, so that a method that does not fit is refused at the start."""
+    parameter = next(job.model.module.parameters(), torch.zeros(0))
+    example = torch.zeros(1, 3, *side, device=job.device, dtype=parameter.dtype)
+    found = explain(
+        job.model.module, example, methods=job.config.audit.methods, targets=[0], layer=job.model.target_layer
+    )
+    height, width = found[job.config.audit.methods[0]].shape[-2:]
+    return (height, width)
