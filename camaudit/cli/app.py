@@ -28,6 +28,9 @@ Key = Annotated[
 ]
 
 
+_INTERRUPTED = 130
+
+
 def main() -> None:
     """Run a command; an error that a person can mend is printed without a traceback."""
     try:
@@ -35,9 +38,12 @@ def main() -> None:
     except CamauditError as error:
         sys.stderr.write(f"camaudit: {error}\n")
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("\ncamaudit: interrupted; go on with --resume\n")
-        raise SystemExit(130) from None
+    except (KeyboardInterrupt, SystemExit) as end:  # typer makes the one of the other
+        if isinstance(end, SystemExit) and end.code != _INTERRUPTED:
+            raise
+        how = "; go on with --resume" if sys.argv[1:2] == ["run"] else ""
+        sys.stderr.write(f"\ncamaudit: interrupted{how}\n")
+        raise SystemExit(_INTERRUPTED) from None
 
 
 def _version(wanted: bool) -> None:

@@ -22,8 +22,9 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 def say(text: str) -> None:
-    """Print a result."""
-    sys.stdout.write(text + "\n")
+    """Print a result; what the terminal's encoding cannot show is escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     sys.stdout.flush()
 
 
@@ -51,7 +52,7 @@ class _Bars:
         self._bars.update(self._task, completed=done, total=total)
 
     def note(self, text: str) -> None:
-        self._bars.console.print(text, highlight=False)
+        self._bars.console.print(text, highlight=False, markup=False)
 
 
 class _Lines:

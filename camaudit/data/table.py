@@ -85,6 +85,9 @@ def read_table(source: DataConfig, roles: RolesConfig) -> Dataset:
         if not row[columns.image]:
             msg = f"{source.path}, row {number}: the column {columns.image!r} is empty. Every row needs an image."
             raise DataError(msg)
+        if columns.id and not row[columns.id]:
+            msg = f"{source.path}, row {number}: the column {columns.id!r} is empty. Every row needs an id."
+            raise DataError(msg)
         if columns.label and not row[columns.label]:
             msg = f"{source.path}, row {number}: the column {columns.label!r} is empty. Label the row or remove it."
             raise DataError(msg)

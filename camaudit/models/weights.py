@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,7 +33,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             except SafetensorError as error:
                 msg = f"{path} is not a safetensors file: {error}. Save the weights again."
                 raise ModelError(msg) from None
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of strange pickles; they are refused or read
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, IsADirectoryError):
         msg = f"{path} does not exist or is a folder. Give the weights file in model.weights."
         raise ModelError(msg) from None
@@ -43,12 +46,16 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             "Save the state dict alone: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')."
         )
         raise ModelError(msg) from None
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged pickle fails in every way there is
         msg = f"{path} cannot be read as weights: {str(error) or 'it ends too early'}. Save the state dict again."
         raise ModelError(msg) from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
+    ):
         msg = f"{path} is not a state dict (a mapping of names to tensors). Save model.state_dict()."
         raise ModelError(msg)
     return state
