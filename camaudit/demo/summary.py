@@ -73,13 +73,17 @@ def rows(result: Experiment) -> list[tuple[str, ...]]:
                     else _interval(_effect(result.comparison.effects, metric, "gradcam", region), metric),
                 )
             )
-        found.append(
-            (
-                "  shift of the margin when blurred, SD",
-                *(_interval(_effect(run.effects, "shift", "blur", region), "shift") for run in runs),
-                _interval(_effect(result.comparison.effects, "shift", "blur", region), "shift"),
+        for metric, name in (
+            ("shift", "shift of the margin when blurred, SD"),
+            ("response", "its size, up or down, SD"),
+        ):
+            found.append(
+                (
+                    f"  {name}",
+                    *(_interval(_effect(run.effects, metric, "blur", region), metric) for run in runs),
+                    _interval(_effect(result.comparison.effects, metric, "blur", region), metric),
+                )
             )
-        )
     return found
 
 
