@@ -236,3 +236,12 @@ def test_two_processes_with_the_same_out(tmp_path: Path) -> None:
     if code:
         assert message.startswith(f"camaudit: {out} is being written by another process.")
     assert len(camaudit.open_run(out).samples) == 20
+
+
+def test_a_wrong_configuration_in_a_process_of_its_own(home: Path, tmp_path: Path) -> None:
+    config = tmp_path / "audit.yaml"
+    config.write_text((home / "audit.yaml").read_text() + "modle: {}\n")
+    ended = shell("run", config, "--out", tmp_path / "run")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"camaudit: {config}: modle is not a key of an audit; did you mean 'model'?\n"
+    assert not (tmp_path / "run").exists()
