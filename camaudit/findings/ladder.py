@@ -30,7 +30,7 @@ def attended(excess: Effect | None, policy: Policy) -> Answer:
         return Answer.OPEN
     if excess.low > 0 and excess.estimate >= policy.least_excess and excess.q <= policy.level:
         return Answer.YES
-    return Answer.NO if excess.high < policy.least_excess or excess.estimate <= 0 else Answer.OPEN
+    return Answer.NO if excess.high < policy.least_excess else Answer.OPEN
 
 
 def used(shift: Effect | None, response: Effect | None, policy: Policy) -> Answer:

@@ -40,17 +40,25 @@ def find_target_layer(module: nn.Module, example: torch.Tensor) -> str:
     """
     calls: list[tuple[str, torch.Tensor]] = []
     passed_on: set[int] = set()
+    frame = (example.shape[-2], example.shape[-1])
+    tokens = ""  # the last module with places in the image that are no grid
 
     def record(name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
         def hook(called: nn.Module, inputs: tuple[object, ...], output: object) -> None:
-            if (
-                isinstance(output, torch.Tensor)
-                and output.ndim == 4
-                and output.shape[-2] * output.shape[-1] > 1
-            ):
+            nonlocal tokens
+            if not isinstance(output, torch.Tensor):
+                return
+            if _is_grid(output, frame):
                 calls.append((name, output))
+                tokens = ""
                 if isinstance(called, _PASSIVE) and not any(output is given for given in inputs):
                     passed_on.add(id(output))
+            elif (
+                output.ndim in {3, 4}
+                and output[0].numel() > max(output.shape[1:])  # more than one place
+                and not isinstance(called, _PASSIVE)  # such as pooling to a fixed size
+            ):
+                tokens = name
 
         return hook
 
@@ -67,6 +75,12 @@ def find_target_layer(module: nn.Module, example: torch.Tensor) -> str:
             "so a map has no place to be made. Name a target layer."
         )
         raise ModelError(msg)
+    if tokens:
+        msg = (
+            f"After {active[-1][0]!r}, {type(module).__name__} goes on with tokens (such as {tokens!r}), of which this "
+            "version makes no grid. Name a target layer that returns (batch, channels, h, w)."
+        )
+        raise ModelError(msg)
     last = active[-1][1]
     # an activation that works in place returns its input: the later of two equally outer names is the finished one;
     # dropout returns it too, but does nothing
@@ -74,6 +88,14 @@ def find_target_layer(module: nn.Module, example: torch.Tensor) -> str:
         (name for name, output in reversed(active) if output is last),
         key=lambda name: (isinstance(module.get_submodule(name), _PASSIVE), name.count(".")),
     )
+
+
+def _is_grid(output: torch.Tensor, frame: tuple[int, int]) -> bool:
+    """Whether an output is (batch, channels, h, w) with the sides of the image, up to one cell of rounding."""
+    if output.ndim != 4 or output.shape[-2] * output.shape[-1] <= 1:
+        return False
+    height, width = output.shape[-2:]
+    return bool(abs(height * frame[1] - width * frame[0]) <= max(frame))
 
 
 def module_at(module: nn.Module, name: str) -> nn.Module:

@@ -121,3 +121,16 @@ def test_module_at_suggests_what_is_close() -> None:
         module_at(model, "secnd")
     with pytest.raises(ModelError, match=r"has no layer ''"):
         module_at(model, "")
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "mixer_s32_224"])
+def test_a_model_that_goes_on_with_tokens_is_refused_by_name(name: str) -> None:
+    net = timm.create_model(name, num_classes=2)
+    with pytest.raises(ModelError, match="goes on with tokens"):
+        find_target_layer(net, torch.zeros(1, 3, 224, 224))
+
+
+@pytest.mark.parametrize("size", [(97, 64), (65, 130), (230, 331)])
+def test_a_grid_has_the_sides_of_the_image(size: tuple[int, int]) -> None:
+    net = torchvision_models.get_model("vgg11", weights=None)
+    assert find_target_layer(net, torch.zeros(1, 3, *size)) == "features.19"
