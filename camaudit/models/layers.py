@@ -38,46 +38,23 @@ def find_target_layer(module: nn.Module, example: torch.Tensor) -> str:
     Raises:
         ModelError: no module returns (batch, channels, h, w) with more than one position.
     """
-    calls: list[tuple[str, torch.Tensor]] = []
-    passed_on: set[int] = set()
-    frame = (example.shape[-2], example.shape[-1])
-    tokens = ""  # the last module with places in the image that are no grid
-
-    def record(name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
-        def hook(called: nn.Module, inputs: tuple[object, ...], output: object) -> None:
-            nonlocal tokens
-            if not isinstance(output, torch.Tensor):
-                return
-            if _is_grid(output, frame):
-                calls.append((name, output))
-                tokens = ""
-                if isinstance(called, _PASSIVE) and not any(output is given for given in inputs):
-                    passed_on.add(id(output))
-            elif (
-                output.ndim in {3, 4}
-                and output[0].numel() > max(output.shape[1:])  # more than one place
-                and not isinstance(called, _PASSIVE)  # such as pooling to a fixed size
-            ):
-                tokens = name
-
-        return hook
-
+    seen = _Seen((example.shape[-2], example.shape[-1]))
     with ExitStack() as hooks, evaluating(module), torch.inference_mode():
         for name, part in module.named_modules():
             if name:
-                hooks.callback(part.register_forward_hook(record(name)).remove)
+                hooks.callback(part.register_forward_hook(seen.hook(name)).remove)
         module(example)
 
-    active = [(name, output) for name, output in calls if id(output) not in passed_on]
+    active = [(name, output) for name, output in seen.grids if id(output) not in seen.passed_on]
     if not active:
         msg = (
             f"No layer of {type(module).__name__} returns (batch, channels, h, w) with more than one position, "
             "so a map has no place to be made. Name a target layer."
         )
         raise ModelError(msg)
-    if tokens:
+    if seen.tokens:
         msg = (
-            f"After {active[-1][0]!r}, {type(module).__name__} goes on with tokens (such as {tokens!r}), of which this "
+            f"After {active[-1][0]!r}, {type(module).__name__} goes on with tokens (such as {seen.tokens!r}), of which this "
             "version makes no grid. Name a target layer that returns (batch, channels, h, w)."
         )
         raise ModelError(msg)
@@ -96,6 +73,37 @@ def _is_grid(output: torch.Tensor, frame: tuple[int, int]) -> bool:
         return False
     height, width = output.shape[-2:]
     return bool(abs(height * frame[1] - width * frame[0]) <= max(frame))
+
+
+class _Seen:
+    """What the modules of one forward pass returned.
+
+    Attributes:
+        grids: name and output of every call that returned a grid, in order.
+        passed_on: ids of grids that were only pooled from others.
+        tokens: the last module after the last grid that returned places in another layout; empty where none did.
+    """
+
+    def __init__(self, frame: tuple[int, int]) -> None:
+        self.grids: list[tuple[str, torch.Tensor]] = []
+        self.passed_on: set[int] = set()
+        self.tokens = ""
+        self._frame = frame
+
+    def hook(self, name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
+        def record(called: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+            if not isinstance(output, torch.Tensor):
+                return
+            passive = isinstance(called, _PASSIVE)
+            if _is_grid(output, self._frame):
+                self.grids.append((name, output))
+                self.tokens = ""
+                if passive and not any(output is given for given in inputs):
+                    self.passed_on.add(id(output))
+            elif not passive and output.ndim in {3, 4} and output[0].numel() > max(output.shape[1:]):
+                self.tokens = name  # more than one place, in no grid
+
+        return record
 
 
 def module_at(module: nn.Module, name: str) -> nn.Module:
