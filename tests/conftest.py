@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -121,6 +122,7 @@ def mongo() -> Iterator[str]:
     try:
         yield uri
     finally:
+        _disconnect()
         if server is None:
             _drop_database(uri)
         else:
@@ -157,6 +159,18 @@ def _start_mongod() -> subprocess.Popen[bytes]:
         time.sleep(0.1)
     server.kill()
     pytest.fail(f"mongod did not start:\n{log.read_text()[-2000:]}")
+
+
+def _disconnect() -> None:
+    """Closes what fiftyone leaves open; pymongo would complain of it when the process ends."""
+    database = sys.modules.get("fiftyone.core.odm.database")
+    if database is None:
+        return
+    import mongoengine
+
+    mongoengine.disconnect_all()
+    if database._client is not None:
+        database._client.close()
 
 
 def _drop_database(uri: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from camaudit.errors import MissingPartError, RunError
 from camaudit.runs import Progress, Run, Silent, run_config
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from camaudit.demo.compose import ComposedDemo
@@ -71,7 +73,7 @@ def experiment(
         runs[name] = _audited(config, out / "runs" / name, shown)
     comparison = compare(runs["biased"], runs["balanced"])
     page = comparison.report(out / "comparison.html")
-    missing = _export(runs) if fiftyone else "FiftyOne was not asked for."
+    missing = export(runs) if fiftyone else "FiftyOne was not asked for."
     return Experiment(out, runs["biased"], runs["balanced"], comparison, page, missing)
 
 
@@ -123,10 +125,23 @@ def _audited(config: AuditConfig, out: Path, shown: Progress) -> Run:
         return run_config(config, out, progress=shown)
 
 
-def _export(runs: dict[str, Run]) -> str | None:
+def export(runs: Mapping[str, Run]) -> str | None:
+    """Export both runs to one FiftyOne dataset, in the place of an earlier demo's.
+
+    Returns:
+        Why that was not possible; None where it was.
+    """
+    from camaudit.browse import remove
+
     try:
         for name, run in reversed(runs.items()):  # the App first shows what was exported last
-            run.to_fiftyone(DATASET, key=name, overwrite=True)
-    except MissingPartError as error:
+            try:
+                run.to_fiftyone(DATASET, key=name, overwrite=True)
+            except RunError:  # a demo of another folder lies there
+                for earlier in runs:
+                    with suppress(RunError):
+                        remove(DATASET, earlier)
+                run.to_fiftyone(DATASET, key=name, overwrite=True)
+    except (MissingPartError, RunError) as error:
         return str(error)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from camaudit.demo.experiment import Experiment, experiment
+from camaudit.demo.experiment import DATASET, Experiment, experiment, export
 from camaudit.demo.summary import summary
 from camaudit.runs import open_run
 from camaudit.statistics import group_table
@@ -135,6 +136,21 @@ def test_example_opens_in_fiftyone(demo: Experiment, mongo: str) -> None:
     printed = example("open_in_fiftyone.py", demo.biased.path, "example-demo", "--no-app")
     assert "120 samples" in printed
     assert "CAM101" in printed
+
+
+@pytest.mark.mongo
+def test_a_demo_in_another_folder_takes_the_datasets_place(
+    demo: Experiment, tmp_path: Path, mongo: str
+) -> None:
+    import fiftyone
+
+    shutil.copytree(demo.out, tmp_path / "moved")
+    assert export({"biased": demo.biased}) is None
+    assert export({"biased": open_run(tmp_path / "moved" / "runs" / "biased")}) is None
+    paths = fiftyone.load_dataset(DATASET).values("filepath")
+    assert all(path.startswith(str(tmp_path)) for path in paths)
+    fiftyone.load_dataset(DATASET).add_sample_field("mine", fiftyone.StringField)
+    assert "holds other images" in str(export({"biased": demo.biased}))
 
 
 @pytest.mark.mongo
