@@ -86,7 +86,7 @@ def test_context_is_not_outlined(biased: SyntheticRun, dataset: str) -> None:
 def test_regions_may_be_boxes_polygons_and_arrays(biased: SyntheticRun, dataset: str) -> None:
     array = np.zeros((64, 90), dtype=bool)
     array[10:20, 30:60] = True
-    corners = ((30.0, 10.0), (59.0, 10.0), (59.0, 19.0), (30.0, 19.0))
+    corners = ((30.0, 10.0), (60.0, 10.0), (60.0, 20.0), (30.0, 20.0))
     shapes: Sequence[object] = (
         array,
         Box(30, 10, 30, 10),
