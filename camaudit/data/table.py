@@ -43,9 +43,9 @@ def table(
         image: column with the images' paths.
         label: column with the class names; None where nothing is labelled.
         id: column with unique ids; the image's path as the table spells it where left out.
-        groups: grouping columns, such as ``["gender"]``.
-        split_column: column with the split of each row.
-        subject: column that says which person, patient or place a row shows.
+        groups: grouping columns, such as ``["gender"]``; a sample whose cell is blank is in none of the column's groups.
+        split_column: column with the split of each row; blank: none.
+        subject: column that says which person, patient or place a row shows; a row whose cell is blank stands for itself.
         mask: column with the paths of indexed masks, one a sample, read with `legend`.
         legend: pixel value to region name.
         masks: region name to the column with the paths of its masks.
@@ -96,15 +96,20 @@ def read_table(source: DataConfig, roles: RolesConfig) -> Dataset:
                 id=row[columns.id or columns.image],
                 image=source.path.parent / row[columns.image],
                 label=row[columns.label] if columns.label else None,
-                groups={name: row[name] for name in columns.groups},
+                groups={name: value for name in columns.groups if (value := _known(row[name])) is not None},
                 regions=tuple(_regions(row, source, by_region)),
-                split=row[columns.split] if columns.split else None,
-                subject=row[columns.subject] if columns.subject else None,
+                split=_known(row[columns.split]) if columns.split else None,
+                subject=_known(row[columns.subject]) if columns.subject else None,
             )
         )
     _check_ids(samples, source)
     dataset = Dataset(tuple(samples), as_config(by_region), tuple(columns.groups), source)
     return dataset.select(source.split)
+
+
+def _known(cell: str) -> str | None:
+    """What a cell says; None where it is blank, which is not a value that blank cells share."""
+    return cell if cell.strip() else None
 
 
 def _read(path: Path) -> pd.DataFrame:

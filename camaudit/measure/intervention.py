@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CELLS = 28  # moves are searched on this many steps a side
 _MOST_OVERLAP = 0.5
+_MOST_ELSEWHERE = 0.25
 _LEAST_INSIDE = 0.9
 
 
@@ -62,7 +63,8 @@ def controls(region: Tensor, avoid: Tensor, valid: Tensor, count: int) -> Tensor
 
     Returns:
         (found, height, width); found is 0 where the region is empty, or so large that no copy of it is a control
-        (less than nine tenths of it in the image, or more than half of it on the region itself).
+        (less than nine tenths of it in the image, more than half of it on the region itself, or more than a quarter of it
+        on what else is annotated: an edit of that would be no control).
     """
     height, width = region.shape
     empty = region.new_zeros((0, height, width))
@@ -81,7 +83,8 @@ def controls(region: Tensor, avoid: Tensor, valid: Tensor, count: int) -> Tensor
 
     inside = under_copies(image)
     onto_itself = under_copies(cells[0])
-    onto_others = under_copies(others)
+    onto_others = under_copies(others)  # what is annotated, the region included
+    onto_else = under_copies((cells[1] - cells[0]).clamp(min=0)).flatten()
     steps = torch.arange(-(_CELLS - 1), _CELLS, device=region.device)
     # conv2d slides the copy over the padded layer: index i is a move by i - (cells - 1), whatever the copy's place
     moves = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1).flatten(0, 1)
@@ -91,7 +94,8 @@ def controls(region: Tensor, avoid: Tensor, valid: Tensor, count: int) -> Tensor
 
     inside, onto_itself, onto_others = inside.flatten(), onto_itself.flatten(), onto_others.flatten()
     cost = 4 * (1 - inside) + 2 * onto_itself + onto_others + further
-    usable = (inside >= _LEAST_INSIDE) & (onto_itself <= _MOST_OVERLAP) & (moves.abs().amax(1) > 0)
+    usable = (inside >= _LEAST_INSIDE) & (onto_itself <= _MOST_OVERLAP) & (onto_else <= _MOST_ELSEWHERE)
+    usable &= moves.abs().amax(1) > 0
     chosen: list[Tensor] = []
     cost = torch.where(usable, cost, torch.inf)
     while len(chosen) < count:

@@ -16,7 +16,7 @@ POINTING_TOLERANCE = 15.0
 def localisation(maps: Tensor, coverage: Tensor, valid: Tensor) -> dict[str, Tensor]:
     """Localisation of raw maps in regions.
 
-    - ``area``: a, the region's share of the image without padding; what chance would give.
+    - ``area``: a, the region's share of the image without padding; what chance would give the mass beside it.
     - ``mass``: E, the share of the bilinearly upsampled map inside the region: relevance mass accuracy (Arras et al.
       2022), energy-based pointing game (Wang et al. 2020), attribution localisation (Kohlbrenner et al. 2020).
     - ``excess``: E - a.
@@ -32,8 +32,8 @@ def localisation(maps: Tensor, coverage: Tensor, valid: Tensor) -> dict[str, Ten
         valid: true where a pixel is image and not padding, (batch, height, width).
 
     Returns:
-        Each metric as (batch, targets, regions); NaN for a region that is empty or not annotated, and, but for the area
-        and the centre, for a map without mass.
+        Each metric as (batch, targets, regions); NaN for a region that is empty or not annotated, and, but for the
+        centre, for a map without mass: means of mass and area are then over the same samples.
     """
     image = valid.to(coverage.dtype)
     inside = coverage * image[:, None]
@@ -56,7 +56,7 @@ def localisation(maps: Tensor, coverage: Tensor, valid: Tensor) -> dict[str, Ten
     centre = torch.tensor([(size[0] - 1) / 2, (size[1] - 1) / 2], device=maps.device)
     missed = (total <= 0)[..., None] | share.isnan()
     return {
-        "area": share,
+        "area": torch.where(mass.isnan(), torch.nan, share),
         "mass": mass,
         "lift": torch.log2(mass / share),
         "excess": mass - share,

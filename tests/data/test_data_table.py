@@ -68,6 +68,21 @@ def test_labels_may_be_unknown(tmp_path: Path) -> None:
     assert table(path, label=None).samples[0].label is None
 
 
+def test_a_blank_cell_is_unknown_and_no_value_that_rows_share(tmp_path: Path) -> None:
+    rows = {
+        "image": ["1.jpg", "2.jpg", "3.jpg"],
+        "label": ["a", "b", "a"],
+        "gender": ["man", "", " "],
+        "part": ["test", "", "test"],
+        "person": ["p1", "", " "],
+    }
+    data = table(_csv(tmp_path, rows), groups=["gender"], split_column="part", subject="person")
+    assert [sample.subject for sample in data.samples] == ["p1", None, None]
+    assert [sample.split for sample in data.samples] == ["test", None, "test"]
+    assert [sample.groups for sample in data.samples] == [{"gender": "man"}, {}, {}]
+    assert data.groups == ("gender",)
+
+
 # ------------------------------------------------------------------ regions
 
 

@@ -126,6 +126,29 @@ def test_controls_keep_away_from_what_else_is_annotated() -> None:
     assert float((kept * other).sum()) < float((free * other).sum())
 
 
+@settings(max_examples=25, deadline=None)
+@given(top=st.integers(0, 36), left=st.integers(0, 36), seed=st.integers(0, 2**16))
+def test_a_control_lies_at_most_a_quarter_on_what_else_is_annotated(top: int, left: int, seed: int) -> None:
+    region = _rectangle(top, left, 12, 12)
+    random = torch.Generator().manual_seed(seed)
+    other = torch.zeros(SIDE, SIDE)
+    for _ in range(6):
+        y, x = torch.randint(0, SIDE - 14, (2,), generator=random).tolist()
+        other[y : y + 14, x : x + 14] = 1
+    others = torch.where(region > 0, 0, other)
+    for copy in controls(region, torch.maximum(region, other), ALL, 5):
+        assert float((copy * others).sum()) <= 0.3 * float(
+            region.sum()
+        )  # the search is on cells of two pixels
+
+
+def test_where_only_what_is_annotated_is_left_there_is_no_control() -> None:
+    region = _rectangle(20, 20, 12, 12)
+    everywhere = torch.ones(SIDE, SIDE)
+    assert len(controls(region, region, ALL, 5)) == 5
+    assert len(controls(region, everywhere, ALL, 5)) == 0
+
+
 def test_controls_stay_on_the_image_where_it_is_padded() -> None:
     valid = ALL.clone()
     valid[36:] = False

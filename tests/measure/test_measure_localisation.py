@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from camaudit.measure import LOCALISATION_METRICS, localisation
 
-MAPPED = ("mass", "lift", "excess", "pointing")
+MAPPED = ("area", "mass", "lift", "excess", "pointing")
 
 
 def _literal(one: Tensor, region: Tensor, valid: Tensor) -> dict[str, float]:
