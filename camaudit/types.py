@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Role = Literal["object", "attribute", "context"]
 Status = Literal["issue", "tip", "passed", "insufficient", "not_applicable"]
 Rung = Literal["attended", "trusted", "used", "harms"]
+Said = Literal["yes", "no", "open"]
 
 RUNGS: tuple[Rung, ...] = ("attended", "trusted", "used", "harms")
 
@@ -238,6 +239,7 @@ class Finding:
         group: the group concerned, such as ``{"gender": "man"}``; empty for all samples.
         effect: the effect that decided the status.
         evidence: one effect for each rung that was examined, by the rung's name.
+        answers: what each examined rung came to, by its name: ``yes``, ``no``, or ``open`` where it cannot be said.
         samples: ids of exemplars, the strongest first.
         counter_samples: ids of samples of the same class that contradict the finding most.
         advice: what to do next.
@@ -254,6 +256,7 @@ class Finding:
     group: Mapping[str, str]
     effect: Effect | None
     evidence: Mapping[str, Effect]
+    answers: Mapping[str, Said]
     samples: tuple[str, ...]
     counter_samples: tuple[str, ...]
     advice: str
@@ -267,11 +270,13 @@ class Verdict:
         status: the gravest that follows from the findings.
         headline: a few words.
         text: one paragraph in plain words.
+        finding: place, in the list of findings, of the one that decided; None where none did.
     """
 
     status: Status
     headline: str
     text: str
+    finding: int | None = None
 
 
 @dataclass(frozen=True)

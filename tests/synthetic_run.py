@@ -308,14 +308,14 @@ class SyntheticRun:
             f"Where it says {second}, {100 * attended.estimate:.0f} points more of the evidence lie on "
             f"{self.union} than its area would hold; blurring it shifts the margin by {used.estimate:.2f} SD.",
             "issue", "used", 0.8, second, self.union, "attribute", everybody, used,
-            {"attended": attended, "used": used}, tuple(ranked[:4]), tuple(ranked[-2:]),
+            {"attended": attended, "used": used}, {"attended": "yes", "used": "yes"}, tuple(ranked[:4]), tuple(ranked[-2:]),
             f"Balance the training images of {second} by gender, then audit again.",
         )  # fmt: skip
         passed = Finding(
             "CAM101",
             f"Where it says {second}, blurring {self.union} moves the score no more than blurring elsewhere.",
             "passed", None, 0.0, second, self.union, "attribute", everybody, used,
-            {"attended": attended, "used": used}, tuple(ranked[:1]), (), "Nothing to do.",
+            {"attended": attended, "used": used}, {"attended": "no", "used": "no"}, tuple(ranked[:1]), (), "Nothing to do.",
         )  # fmt: skip
         return (
             issue if self.biased else passed,
@@ -323,23 +323,23 @@ class SyntheticRun:
                 "CAM104",
                 f"Where it says {first}, the evidence lies on {coat} more than its area would hold.",
                 "tip", "attended", 0.3, first, coat, "context", everybody, self.effect("excess", coat, first),
-                {"attended": self.effect("excess", coat, first)}, (), (),
+                {"attended": self.effect("excess", coat, first)}, {"attended": "yes"}, (), (),
                 f"If {coat} makes a {first}, give it the role object; else edit it away and look.",
             ),
             Finding(
                 "CAM102", f"Where it says {first}, the evidence lies on {tool}, as it should.",
                 "passed", "attended", 0.0, first, tool, "object", everybody,
                 self.effect("excess", tool, first),
-                {"attended": self.effect("excess", tool, first)}, (), (), "Nothing to do.",
+                {"attended": self.effect("excess", tool, first)}, {"attended": "yes"}, (), (), "Nothing to do.",
             ),
             Finding(
                 "CAM103", f"Too few images of {second} men with {hair} hidden to decide anything.",
                 "insufficient", None, 0.0, second, hair, "attribute", {"gender": "man"}, nothing,
-                {"attended": nothing}, (), (), "Add at least 26 such images and audit again.",
+                {"attended": nothing}, {"attended": "open"}, (), (), "Add at least 26 such images and audit again.",
             ),
             Finding(
                 "CAM301", "Whether the maps can be trusted was not examined in this run.",
-                "not_applicable", None, 0.0, None, None, None, everybody, None, {}, (), (),
+                "not_applicable", None, 0.0, None, None, None, everybody, None, {}, {}, (), (),
                 "Run the randomisation check.",
             ),
         )  # fmt: skip
@@ -350,6 +350,7 @@ class SyntheticRun:
                 "issue", "Right for the wrong reason",
                 f"The model uses {self.union} to tell {self.classes[0]} from {self.classes[1]}: the evidence "
                 "lies there, and the score follows when it is blurred but not when as much is elsewhere.",
+                finding=0,
             )  # fmt: skip
         return Verdict(
             "passed", "No shortcut found in what was examined",

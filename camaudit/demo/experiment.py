@@ -14,7 +14,6 @@ from camaudit.errors import MissingPartError, RunError
 from camaudit.runs import Progress, Run, Silent, run_config
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from camaudit.demo.compose import ComposedDemo
@@ -125,7 +124,7 @@ def _audited(config: AuditConfig, out: Path, shown: Progress) -> Run:
         return run_config(config, out, progress=shown)
 
 
-def export(runs: Mapping[str, Run]) -> str | None:
+def export(runs: dict[str, Run]) -> str | None:
     """Export both runs to one FiftyOne dataset, in the place of an earlier demo's.
 
     Returns:

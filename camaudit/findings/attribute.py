@@ -2,53 +2,50 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from camaudit.findings import wording
 from camaudit.findings.codes import ATTRIBUTE_ATTENDED, ATTRIBUTE_HIDDEN
 from camaudit.findings.exemplars import exemplars
-from camaudit.findings.ladder import Answer, attended, strongest, used
+from camaudit.findings.ladder import Answer
+from camaudit.findings.weighing import weigh
 from camaudit.types import Finding
 
 if TYPE_CHECKING:
     from camaudit.findings.evidence import Cell, Evidence
     from camaudit.findings.policy import Policy
-    from camaudit.types import Effect, Rung, Status
+    from camaudit.findings.weighing import Weighed
+    from camaudit.types import Rung, Status
 
 
 def attribute_finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
     """What the evidence says about one attribute in one cell."""
-    excess = evidence.effect("excess", evidence.method, cell)
-    shift = evidence.effect("shift", evidence.edit, cell)
-    response = evidence.effect("response", evidence.edit, cell)
-    seen, followed = attended(excess, policy), used(shift, response, policy)
-    moved = strongest(shift, response, policy)
-    status, rung = _status(seen, followed)
-    code = ATTRIBUTE_HIDDEN if status == "issue" and seen is not Answer.YES else ATTRIBUTE_ATTENDED
-    sign = -1.0 if shift is not None and shift.estimate < 0 else 1.0
-    shown, against = exemplars(evidence, cell, policy.exemplars, sign=sign)
+    weighed = weigh(evidence, cell, policy)
+    status, rung = _status(weighed)
+    hidden = status == "issue" and weighed.seen is Answer.NO
+    shown, against = exemplars(evidence, cell, weighed.moved, policy.exemplars)
+    moved = weighed.moved
     return Finding(
-        code=code.id,
-        title=_title(evidence, cell, status, followed, moved),
+        code=(ATTRIBUTE_HIDDEN if hidden else ATTRIBUTE_ATTENDED).id,
+        title=_title(weighed, status, policy),
         status=status,
         rung=rung,
-        severity=_severity(status, moved),
+        severity=min(1.0, abs(moved.estimate)) if status == "issue" and moved is not None else 0.0,
         target_class=cell.target_class or None,
         region=cell.region,
         role=cell.role,
         group={cell.group: cell.value} if cell.group else {},
-        effect=moved if rung == "used" or excess is None else excess,
-        evidence={
-            name: effect for name, effect in (("attended", excess), ("used", moved)) if effect is not None
-        },
+        effect=moved if rung == "used" or weighed.excess is None else weighed.excess,
+        evidence=weighed.effects,
+        answers=weighed.answers,
         samples=shown,
         counter_samples=against,
-        advice=_advice(status, followed, cell),
+        advice=_advice(weighed, status),
     )
 
 
-def _status(seen: Answer, followed: Answer) -> tuple[Status, Rung | None]:
+def _status(weighed: Weighed) -> tuple[Status, Rung | None]:
+    seen, followed = weighed.seen, weighed.followed
     if followed is Answer.YES:
         return "issue", "used"
     if seen is Answer.YES:
@@ -59,48 +56,35 @@ def _status(seen: Answer, followed: Answer) -> tuple[Status, Rung | None]:
     return "insufficient", None
 
 
-def _severity(status: Status, moved: Effect | None) -> float:
-    if status != "issue" or moved is None or math.isnan(moved.estimate):
-        return 0.0
-    return min(1.0, abs(moved.estimate))
-
-
-def _title(evidence: Evidence, cell: Cell, status: Status, followed: Answer, moved: Effect | None) -> str:
-    mass = evidence.effect("mass", evidence.method, cell)
-    share = wording.share(mass, evidence.effect("area", evidence.method, cell))
-    about, name = wording.where(cell), wording.region(cell)
+def _title(weighed: Weighed, status: Status, policy: Policy) -> str:
+    about, name, share = wording.where(weighed), wording.region(weighed), wording.share(weighed)
+    moved, followed = weighed.moved, weighed.followed
     if status == "issue" and moved is not None:
-        return f"{about}, editing {name} away {wording.follows(moved)} more than editing as much elsewhere does; {share}."
-    if status == "tip" and followed is Answer.NO and moved is not None:
-        return (
-            f"{about}, the maps lie on {name} ({share}), but the model does not use it: editing it away changes the "
-            f"score by {moved.estimate:+.2f} SD ({moved.low:+.2f} to {moved.high:+.2f}) beyond the controls."
-        )
-    if status == "tip":
-        return f"{about}, the maps lie on {name}: {share}. Whether the model uses it was not tested."
-    if status == "passed":
-        return (
-            f"{about}, the maps do not lie on {name}: {share}. Whether the model uses it was not tested."
-            if followed is Answer.UNASKED
-            else f"{about}, the model neither looks at {name} nor uses it: {share}."
-        )
-    if followed in {Answer.NO, Answer.UNASKED}:
-        use = "the model does not use it" if followed is Answer.NO else "use was not tested"
-        return f"{about}, it cannot be said whether the maps lie on {name}: {share}; {use}."
-    return f"{about}, it cannot be said whether the model uses {name}: {wording.undecided(moved)}; {share}."
+        follows = wording.follows(moved)
+        return f"{about}, editing {name} away {follows} more than editing as much elsewhere does; {share}."
+    if followed is Answer.OPEN:
+        why = wording.undecided(weighed, policy)
+        return f"{about}, it cannot be said whether the model uses {name}: {why}; {share}."
+    maps = wording.maps(weighed)
+    if followed is Answer.NO and moved is not None:
+        link = "but" if weighed.seen is Answer.YES else "and"
+        return f"{about}, {maps} ({share}), {link} the model does not use it: editing it away {wording.moves(moved)}."
+    return f"{about}, {maps}: {share}. Whether the model uses it was not tested."
 
 
-def _advice(status: Status, followed: Answer, cell: Cell) -> str:
-    name = wording.region(cell)
+def _advice(weighed: Weighed, status: Status) -> str:
+    name = wording.region(weighed)
     if status == "issue":
         return (
             f"Collect images in which {name} contradicts the class, or rebalance the training set so that it does not "
             f"tell the class, and train again; look at the exemplars first."
         )
+    if weighed.followed is Answer.UNASKED:
+        return "Turn the intervention on (audit.intervention) before you conclude anything from the maps."
     if status == "tip":
-        if followed is Answer.UNASKED:
-            return "Turn the intervention on (audit.intervention) before you conclude anything from the maps."
         return "Nothing has to be done; do not show these maps as proof of a shortcut."
     if status == "insufficient":
-        return f"Add images of this class and group; {name} must be annotated in them."
+        if weighed.moved is not None and weighed.moved.n == 0:
+            return f"Edit {name} in another way: a region this large leaves no room for a control."
+        return f"Add images of this kind, with {name} annotated in them."
     return "Nothing has to be done."

@@ -47,6 +47,7 @@ def _not_applicable(code: str, role: Role, what: str) -> Finding:
         group={},
         effect=None,
         evidence={},
+        answers={},
         samples=(),
         counter_samples=(),
         advice=f"Annotate such regions and name them in roles.{role}.",

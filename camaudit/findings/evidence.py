@@ -97,10 +97,11 @@ class Evidence:
         return rows.set_index("sample")["value"].dropna()
 
     def cells(self, role: Role) -> list[Cell]:
-        """The cells that are decided on for a role.
+        """The cells that are decided on for a role, of those that were measured.
 
-        The union of the role's regions (or its only one) is examined in every class and group, its parts in every
-        class where they were edited by themselves: without that nothing could be concluded from their maps.
+        The union of the role's regions (or its only one) is examined over all classes, in every class and in every
+        group; its parts over all classes and in every class where they were edited by themselves: without that nothing
+        could be concluded from their maps. Over all classes is left out where there is only one.
         """
         regions = [name for name, of in self.roles.items() if of == role]
         widest = max(regions, key=lambda name: len(self.parts[name]), default=None)
@@ -109,15 +110,22 @@ class Evidence:
             table.loc[(table["metric"] == "shift") & (table["method"] == (self.edit or "")), "region"]
         )
         examined = [name for name in regions if name == widest or name in edited]
-        cells = []
-        for target_class in ("", *self.classes):
-            for region in sorted(examined, key=lambda name: name != widest):
-                cells.append(Cell(target_class, region, role))
-                if region == widest:
-                    cells.extend(
-                        Cell(target_class, region, role, group, str(value))
-                        for group in self.groups
-                        for value in sorted(self.samples[f"group_{group}"].dropna().unique())
-                        if value  # an empty cell of the table: not known
-                    )
-        return cells
+        about = table[table["region"].isin(examined) & (table["target"] == self.target)]
+        measured = set(about[["target_class", "region", "group", "value"]].itertuples(index=False, name=None))
+        present = [name for name in self.classes if any(cell[0] == name for cell in measured)]
+        cells = [
+            Cell(target_class, region, role, group, value)
+            for target_class in ([""] if len(present) != 1 else []) + present
+            for region in sorted(examined, key=lambda name: name != widest)
+            for group, value in [("", ""), *(self._groups() if region == widest else [])]
+        ]
+        return [
+            cell for cell in cells if (cell.target_class, cell.region, cell.group, cell.value) in measured
+        ]
+
+    def _groups(self) -> list[tuple[str, str]]:
+        return [
+            (group, str(value))
+            for group in self.groups
+            for value in sorted(self.samples[f"group_{group}"].dropna().unique())
+        ]

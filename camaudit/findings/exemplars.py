@@ -8,28 +8,31 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from camaudit.findings.evidence import Cell, Evidence
+    from camaudit.types import Effect
 
 
 def exemplars(
-    evidence: Evidence, cell: Cell, count: int, *, sign: float = 1.0
+    evidence: Evidence, cell: Cell, moved: Effect | None, count: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Samples of a cell ordered by what was seen and what followed the edit.
 
-    A sample's place is the mean of its rank by excess and its rank by shift, so that neither unit decides.
+    A sample's place is the mean of its rank by excess and its rank by what the edit did, so that neither unit decides.
 
     Args:
         evidence: the run's tables.
         cell: the cell.
+        moved: the effect that the finding claims; its direction is what counts as following.
         count: how many at most, for and against.
-        sign: -1 where a negative shift is what the finding claims.
 
     Returns:
         Ids of the exemplars and of the counter-exemplars; no sample is both.
     """
     excess = evidence.values("excess", evidence.method, cell)
-    shift = evidence.values("shift", evidence.edit, cell) * sign
-    ranks = pd.concat([excess.rank(pct=True), shift.rank(pct=True)], axis=1).mean(axis=1)
-    ordered = ranks.sort_index().sort_values(ascending=False, kind="stable")
+    ranks = [excess.rank(pct=True)]
+    if moved is not None:
+        sign = -1.0 if moved.estimate < 0 else 1.0
+        ranks.append((evidence.values(moved.name, evidence.edit, cell) * sign).rank(pct=True))
+    ordered = pd.concat(ranks, axis=1).mean(axis=1).sort_index().sort_values(ascending=False, kind="stable")
     half = len(ordered) // 2
     strongest = [str(sample) for sample in ordered.index[: min(count, len(ordered) - half)]]
     weakest = [str(sample) for sample in ordered.index[::-1][: min(count, half)]]

@@ -50,12 +50,6 @@ def used(shift: Effect | None, response: Effect | None, policy: Policy) -> Answe
         return Answer.YES
     if response.low > policy.least_shift and response.q <= policy.level:
         return Answer.YES
-    within = shift.low > -policy.least_shift and max(shift.high, response.high) < policy.least_shift
+    ends = (shift.low, shift.high, response.low, response.high)
+    within = max(map(abs, ends)) < policy.least_shift
     return Answer.NO if within else Answer.OPEN
-
-
-def strongest(shift: Effect | None, response: Effect | None, policy: Policy) -> Effect | None:
-    """The effect that says more of how much the region is used: the shift where it is beyond doubt, else the response."""
-    if shift is None or response is None or math.isnan(shift.low):
-        return shift
-    return shift if max(shift.low, -shift.high) > policy.least_shift else response

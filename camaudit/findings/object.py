@@ -8,27 +8,26 @@ from typing import TYPE_CHECKING
 from camaudit.findings import wording
 from camaudit.findings.codes import OBJECT_MISSED
 from camaudit.findings.exemplars import exemplars
-from camaudit.findings.ladder import Answer, attended, strongest, used
+from camaudit.findings.ladder import Answer
+from camaudit.findings.weighing import weigh
 from camaudit.types import Finding
 
 if TYPE_CHECKING:
     from camaudit.findings.evidence import Cell, Evidence
     from camaudit.findings.policy import Policy
+    from camaudit.findings.weighing import Weighed
     from camaudit.types import Effect, Rung, Status
 
 
 def object_finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
     """What the evidence says about the object in one cell."""
-    excess = evidence.effect("excess", evidence.method, cell)
-    shift = evidence.effect("shift", evidence.edit, cell)
-    response = evidence.effect("response", evidence.edit, cell)
-    seen, followed = attended(excess, policy), used(shift, response, policy)
-    moved = strongest(shift, response, policy)
-    status, rung = _status(seen, followed)
-    best, weakest = exemplars(evidence, cell, policy.exemplars)
+    weighed = weigh(evidence, cell, policy)
+    status, rung = _status(weighed)
+    best, weakest = exemplars(evidence, cell, weighed.moved, policy.exemplars)
+    moved, excess = weighed.moved, weighed.excess
     return Finding(
         code=OBJECT_MISSED.id,
-        title=_title(evidence, cell, status, followed, moved),
+        title=_title(weighed, status, policy),
         status=status,
         rung=rung,
         severity=_severity(status, excess),
@@ -37,24 +36,25 @@ def object_finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
         role=cell.role,
         group={cell.group: cell.value} if cell.group else {},
         effect=moved if moved is not None and rung == "used" else excess,
-        evidence={
-            name: effect for name, effect in (("attended", excess), ("used", moved)) if effect is not None
-        },
+        evidence=weighed.effects,
+        answers=weighed.answers,
         samples=weakest if status == "issue" else best,
         counter_samples=best if status == "issue" else weakest,
-        advice=_advice(status),
+        advice=_advice(weighed, status),
     )
 
 
-def _status(seen: Answer, followed: Answer) -> tuple[Status, Rung | None]:
+def _status(weighed: Weighed) -> tuple[Status, Rung | None]:
+    seen, followed = weighed.seen, weighed.followed
     if followed is Answer.YES:
         return "passed", "used"
     if seen is Answer.YES:
         if followed is Answer.UNASKED:
             return "passed", "attended"
         return ("tip" if followed is Answer.NO else "insufficient"), "attended"
-    if seen is Answer.NO and followed is not Answer.OPEN:
+    if seen is Answer.NO and followed is Answer.NO:
         return "issue", None
+    # also where nothing was edited: a map alone does not prove that the object is missed
     return "insufficient", None
 
 
@@ -64,27 +64,27 @@ def _severity(status: Status, excess: Effect | None) -> float:
     return min(1.0, max(0.0, 0.5 - excess.estimate))
 
 
-def _title(evidence: Evidence, cell: Cell, status: Status, followed: Answer, moved: Effect | None) -> str:
-    mass = evidence.effect("mass", evidence.method, cell)
-    share = wording.share(mass, evidence.effect("area", evidence.method, cell))
-    about, name = wording.where(cell), wording.region(cell)
-    if status == "passed" and moved is not None:
-        return f"{about}, the model uses {name}: editing it away {wording.follows(moved)}; {share}."
-    if status == "passed":
-        return f"{about}, the maps lie on {name}: {share}."
-    if status == "tip":
-        return f"{about}, the maps lie on {name} ({share}), but editing it away hardly changes the score."
-    if status == "issue":
-        return f"{about}, the model does not look at {name}: {share}."
-    if followed in {Answer.NO, Answer.UNASKED}:
-        use = "editing it away hardly changes the score" if followed is Answer.NO else "use was not tested"
-        return f"{about}, it cannot be said whether the maps lie on {name}: {share}; {use}."
-    return f"{about}, it cannot be said whether the model uses {name}: {wording.undecided(moved)}; {share}."
+def _title(weighed: Weighed, status: Status, policy: Policy) -> str:
+    about, name, share = wording.where(weighed), wording.region(weighed), wording.share(weighed)
+    moved, followed = weighed.moved, weighed.followed
+    if followed is Answer.YES and moved is not None:
+        follows = wording.follows(moved)
+        return f"{about}, the model uses {name}: editing it away {follows} more than editing as much elsewhere does; {share}."
+    if followed is Answer.OPEN:
+        why = wording.undecided(weighed, policy)
+        return f"{about}, it cannot be said whether the model uses {name}: {why}; {share}."
+    maps = wording.maps(weighed)
+    if followed is Answer.NO and moved is not None:
+        link = "and" if status == "issue" else "but"
+        return f"{about}, {maps} ({share}), {link} the model does not use it: editing it away {wording.moves(moved)}."
+    return f"{about}, {maps}: {share}. Whether the model uses it was not tested."
 
 
-def _advice(status: Status) -> str:
+def _advice(weighed: Weighed, status: Status) -> str:
     if status == "issue":
         return "Find out what the model uses instead: look at the exemplars and at the clusters."
+    if weighed.followed is Answer.UNASKED:
+        return "Turn the intervention on (audit.intervention) to learn whether the model uses it."
     if status == "tip":
         return "Test with another edit before you rely on these maps."
     if status == "insufficient":

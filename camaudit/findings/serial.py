@@ -19,7 +19,12 @@ def write_findings(run: str, verdict: Verdict, findings: Sequence[Finding]) -> s
     content = {
         "schema_version": SCHEMA_VERSION,
         "run": run,
-        "verdict": {"status": verdict.status, "headline": verdict.headline, "text": verdict.text},
+        "verdict": {
+            "status": verdict.status,
+            "headline": verdict.headline,
+            "text": verdict.text,
+            "finding": verdict.finding,
+        },
         "findings": [_plain(finding) for finding in findings],
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -44,6 +49,7 @@ def _plain(finding: Finding) -> dict[str, Any]:
         "group": dict(finding.group),
         "effect": _effect(finding.effect),
         "evidence": {rung: _effect(effect) for rung, effect in finding.evidence.items()},
+        "answers": dict(finding.answers),
         "samples": list(finding.samples),
         "counter_samples": list(finding.counter_samples),
         "advice": finding.advice,
@@ -82,6 +88,7 @@ def _finding(values: dict[str, Any]) -> Finding:
         group=values["group"],
         effect=_read_effect(values["effect"]),
         evidence={rung: effect for rung, effect in evidence.items() if effect is not None},
+        answers=values["answers"],
         samples=tuple(values["samples"]),
         counter_samples=tuple(values["counter_samples"]),
         advice=values["advice"],

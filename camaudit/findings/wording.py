@@ -5,37 +5,49 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from camaudit.findings.ladder import Answer
+
 if TYPE_CHECKING:
-    from camaudit.findings.evidence import Cell
+    from camaudit.findings.policy import Policy
+    from camaudit.findings.weighing import Weighed
     from camaudit.types import Effect
 
 
-def where(cell: Cell) -> str:
+def where(weighed: Weighed) -> str:
     """The images a cell is about, as the beginning of a sentence."""
-    about = f"Where the model says {cell.target_class}" if cell.target_class else "Over all classes"
+    cell = weighed.cell
+    if not cell.target_class:
+        about = "Over all classes"
+    elif weighed.target == "predicted":
+        about = f"Where the model says {cell.target_class}"
+    elif weighed.target == "label":
+        about = f"In images of {cell.target_class}"
+    else:
+        about = f"For the score of {cell.target_class}"
     return f"{about} ({cell.group}: {cell.value})" if cell.group else about
 
 
-def region(cell: Cell) -> str:
+def region(weighed: Weighed) -> str:
     """The region's name as it stands in a sentence."""
-    return " and ".join(cell.region.split("+"))
+    return " and ".join(weighed.cell.region.split("+"))
 
 
-def undecided(moved: Effect | None) -> str:
-    """Why it cannot be said whether the score follows."""
-    if moved is None or math.isnan(moved.low):
-        return f"only {moved.n if moved else 0} samples can be used"
-    return (
-        f"editing it away changes the score by {moved.estimate:+.2f} SD ({moved.low:+.2f} to {moved.high:+.2f}) beyond "
-        "the controls, which is too close to the threshold to call"
-    )
-
-
-def share(mass: Effect | None, area: Effect | None) -> str:
+def share(weighed: Weighed) -> str:
     """How much of the evidence lies in the region, beside what chance would put there."""
+    mass, area = weighed.mass, weighed.area
     if mass is None or area is None or math.isnan(mass.estimate):
         return "the share of the evidence is not known"
     return f"{mass.estimate:.0%} of the evidence lies there, where chance would put {area.estimate:.0%}"
+
+
+def maps(weighed: Weighed) -> str:
+    """Whether the maps lie on the region."""
+    name = region(weighed)
+    if weighed.seen is Answer.YES:
+        return f"the maps lie on {name}"
+    if weighed.seen is Answer.NO:
+        return f"the maps lie on {name} no more than chance would put there"
+    return f"it cannot be said whether the maps lie on {name}"
 
 
 def follows(effect: Effect) -> str:
@@ -43,5 +55,30 @@ def follows(effect: Effect) -> str:
     low, high = sorted((abs(effect.low), abs(effect.high)))
     size = f"{abs(effect.estimate):.2f} SD ({low:.2f} to {high:.2f})"
     if effect.name == "response":
-        return f"moves its score, up in some images and down in others, by {size}"
+        return f"changes its score, in one direction or the other, by {size}"
     return f"{'lowers' if effect.estimate >= 0 else 'raises'} its score by {size}"
+
+
+def moves(effect: Effect) -> str:
+    """The same where it is small, or not known well enough."""
+    either = ", in one direction or the other," if effect.name == "response" else ""
+    return (
+        f"changes the score{either} by {effect.estimate:+.2f} SD ({effect.low:+.2f} to {effect.high:+.2f}) "
+        "beyond the controls"
+    )
+
+
+def undecided(weighed: Weighed, policy: Policy) -> str:
+    """Why it cannot be said whether the score follows."""
+    moved, excess = weighed.moved, weighed.excess
+    if moved is None or moved.n == 0:
+        seen = excess is not None and excess.n > 0
+        return "no image has room for the control edits" if seen else "the region is in none of the images"
+    if moved.n < policy.least_samples:
+        return f"only {moved.n} images can be used, and {policy.least_samples} are needed"
+    if math.isnan(moved.low):
+        return f"its {moved.n} images show fewer than {policy.least_samples} subjects"
+    if moved.name == "response" and moved.high < 0:
+        return "editing as much elsewhere changes the score more than editing it does"
+    threshold = f"{policy.least_shift:g} SD"
+    return f"editing it away {moves(moved)}, and the interval holds both more and less than {threshold}"

@@ -38,9 +38,16 @@ RESPONSE = SHIFT | {"raises": (0.30, 0.20, 0.40, CLEAR), "both ways": (0.40, 0.3
 
 
 def evidence(
-    role: Role, seen: str, followed: str, *, region: str = "hair", n: int = 40, target_class: str = "nurse"
+    role: Role,
+    seen: str,
+    followed: str,
+    *,
+    region: str = "hair",
+    n: int = 40,
+    target_class: str = "nurse",
+    target: str = "predicted",
 ) -> Evidence:
-    """The tables of a run with one region, one class and no group."""
+    """The tables of a run with one region, two classes that say the same, and no group."""
     rows = [
         ("excess", "gradcam", EXCESS[seen]),
         ("mass", "gradcam", (0.35, 0.3, 0.4, CLEAR)),
@@ -52,7 +59,7 @@ def evidence(
         {
             "metric": metric,
             "method": method,
-            "target": "predicted",
+            "target": target,
             "target_class": of,
             "region": region,
             "role": role,
@@ -64,7 +71,7 @@ def evidence(
         }
         for metric, method, numbers in rows
         if numbers is not None
-        for of in ("", target_class)
+        for of in ("", target_class, "doctor")
     ]
     return Evidence(
         effects=pd.DataFrame(effects),
@@ -74,11 +81,11 @@ def evidence(
         samples=pd.DataFrame({"sample": [f"s{i}" for i in range(10)]}),
         roles={region: role},
         parts={region: tuple(region.split("+"))},
-        classes=[target_class],
+        classes=[target_class, "doctor"],
         groups=[],
         method="gradcam",
         edit="blur" if SHIFT[followed] is not None else None,
-        target="predicted",
+        target=target,
     )
 
 
@@ -98,7 +105,11 @@ def measurements(
                 "metric": metric,
                 "value": float(value),
             }
-            for metric, method, values in (("excess", "gradcam", excess), ("shift", "blur", shift))
+            for metric, method, values in (
+                ("excess", "gradcam", excess),
+                ("shift", "blur", shift),
+                ("response", "blur", {sample: abs(value) for sample, value in shift.items()}),
+            )
             for sample, value in values.items()
         ],
         columns=["sample", "method", "target", "target_class", "region", "role", "metric", "value"],

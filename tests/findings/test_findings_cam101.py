@@ -16,6 +16,9 @@ CASES = [
     ("yes", "unasked", "tip", "attended"),
     ("yes", "open", "insufficient", "attended"),
     ("yes", "few", "insufficient", "attended"),
+    ("open", "yes", "issue", "used"),
+    ("few", "raises", "issue", "used"),
+    ("unasked", "both ways", "issue", "used"),
     ("no", "no", "passed", None),
     ("no", "unasked", "passed", None),
     ("no", "open", "insufficient", None),
@@ -34,7 +37,7 @@ CASES = [
 @pytest.mark.parametrize(("seen", "followed", "status", "rung"), CASES)
 def test_every_combination_of_answers(seen: str, followed: str, status: str, rung: str | None) -> None:
     findings = [finding for finding in decide(evidence("attribute", seen, followed)) if finding.region]
-    assert [finding.target_class for finding in findings] == [None, "nurse"]
+    assert [finding.target_class for finding in findings] == [None, "nurse", "doctor"]
     for finding in findings:
         assert (finding.code, finding.status, finding.rung) == ("CAM101", status, rung)
         assert (finding.region, finding.role, dict(finding.group)) == ("hair", "attribute", {})
@@ -50,15 +53,15 @@ def test_every_combination_of_answers(seen: str, followed: str, status: str, run
     [
         ("yes", "yes", "editing hair away lowers its score by 0.30 SD (0.20 to 0.40) more than editing as much elsewhere does; 35% of the evidence lies there, where chance would put 15%."),
         ("yes", "raises", "editing hair away raises its score by 0.30 SD (0.20 to 0.40) more than"),
-        ("yes", "both ways", "moves its score, up in some images and down in others, by 0.40 SD (0.30 to 0.50) more than"),
+        ("yes", "both ways", "changes its score, in one direction or the other, by 0.40 SD (0.30 to 0.50) more than"),
         ("yes", "no", "but the model does not use it: editing it away changes the score by +0.01 SD (-0.03 to +0.05) beyond the controls."),
         ("yes", "unasked", "Whether the model uses it was not tested."),
-        ("no", "no", "the model neither looks at hair nor uses it: 35% of the evidence"),
-        ("no", "unasked", "the maps do not lie on hair: 35% of the evidence lies there, where chance would put 15%. Whether the model uses it was not tested."),
-        ("open", "no", "it cannot be said whether the maps lie on hair: 35% of the evidence lies there, where chance would put 15%; the model does not use it."),
-        ("open", "unasked", "use was not tested."),
+        ("no", "no", "the maps lie on hair no more than chance would put there (35% of the evidence lies there, where chance would put 15%), and the model does not use it: editing it away changes the score by +0.01 SD (-0.03 to +0.05) beyond the controls."),
+        ("no", "unasked", "the maps lie on hair no more than chance would put there: 35% of the evidence lies there, where chance would put 15%. Whether the model uses it was not tested."),
+        ("open", "no", "it cannot be said whether the maps lie on hair (35% of the evidence lies there, where chance would put 15%), and the model does not use it"),
+        ("open", "unasked", "Whether the model uses it was not tested."),
         ("yes", "open", "it cannot be said whether the model uses hair: editing it away changes the score by +0.08 SD (-0.05 to +0.21) beyond the controls"),
-        ("yes", "few", "only 4 samples can be used"),
+        ("yes", "few", "only 4 images can be used, and 10 are needed"),
     ],
 )  # fmt: skip
 def test_the_sentence_says_what_was_found_and_no_more(seen: str, followed: str, words: str) -> None:

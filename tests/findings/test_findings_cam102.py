@@ -8,10 +8,10 @@ from camaudit.findings import CODES, decide
 from tests.findings.tables import evidence
 
 
-@pytest.mark.parametrize("seen", ["no", "open", "few", "unasked"])
 @pytest.mark.parametrize("followed", ["yes", "raises", "both ways"])
-def test_use_without_attention_is_an_issue_of_its_own(seen: str, followed: str) -> None:
-    for finding in (f for f in decide(evidence("attribute", seen, followed)) if f.region):
+def test_use_without_attention_is_an_issue_of_its_own(followed: str) -> None:
+    for finding in (f for f in decide(evidence("attribute", "no", followed)) if f.region):
+        assert finding.answers == {"attended": "no", "used": "yes"}
         assert (finding.code, finding.status, finding.rung) == ("CAM102", "issue", "used")
         assert finding.effect is not None
         assert finding.effect.name == ("response" if followed == "both ways" else "shift")

@@ -17,7 +17,7 @@ CASES = [
     ("yes", "open", "insufficient", "attended"),
     ("yes", "few", "insufficient", "attended"),
     ("no", "no", "issue", None),
-    ("no", "unasked", "issue", None),
+    ("no", "unasked", "insufficient", None),
     ("no", "open", "insufficient", None),
     ("no", "few", "insufficient", None),
     ("open", "no", "insufficient", None),
@@ -33,7 +33,7 @@ def test_every_combination_of_answers(seen: str, followed: str, status: str, run
     findings = [
         finding for finding in decide(evidence("object", seen, followed, region="tool")) if finding.region
     ]
-    assert len(findings) == 2
+    assert len(findings) == 3
     for finding in findings:
         assert (finding.code, finding.status, finding.rung) == ("CAM103", status, rung)
         assert finding.role == "object"
@@ -44,12 +44,12 @@ def test_every_combination_of_answers(seen: str, followed: str, status: str, run
 @pytest.mark.parametrize(
     ("seen", "followed", "words"),
     [
-        ("yes", "yes", "the model uses tool: editing it away lowers its score by 0.30 SD (0.20 to 0.40); 35%"),
+        ("yes", "yes", "the model uses tool: editing it away lowers its score by 0.30 SD (0.20 to 0.40) more than editing as much elsewhere does; 35%"),
         ("yes", "unasked", "the maps lie on tool: 35% of the evidence"),
-        ("yes", "no", "but editing it away hardly changes the score."),
-        ("no", "no", "the model does not look at tool: 35%"),
-        ("open", "no", "whether the maps lie on tool: 35% of the evidence lies there, where chance would put 15%; editing it away hardly changes the score."),
-        ("open", "unasked", "use was not tested."),
+        ("yes", "no", "the maps lie on tool (35% of the evidence lies there, where chance would put 15%), but the model does not use it: editing it away changes the score by +0.01 SD (-0.03 to +0.05) beyond the controls."),
+        ("no", "no", "the maps lie on tool no more than chance would put there (35% of the evidence lies there, where chance would put 15%), and the model does not use it"),
+        ("open", "no", "it cannot be said whether the maps lie on tool (35% of the evidence lies there, where chance would put 15%), but the model does not use it"),
+        ("open", "unasked", "Whether the model uses it was not tested."),
         ("no", "open", "it cannot be said whether the model uses tool"),
     ],
 )  # fmt: skip

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from camaudit.findings import Policy
-from camaudit.findings.ladder import Answer, attended, strongest, used
+from camaudit.findings.ladder import Answer, attended, used
 from tests.findings.tables import NAN, effect
 
 POLICY = Policy()
@@ -46,7 +44,7 @@ def test_nothing_measured_is_nothing_asked() -> None:
         ((-0.30, -0.40, -0.20), (-0.10, -0.20, 0.00), Answer.YES),
         ((0.00, -0.05, 0.05), (0.40, 0.30, 0.50), Answer.YES),  # up in some images, down in others
         ((0.00, -0.05, 0.05), (0.02, -0.01, 0.05), Answer.NO),
-        ((0.00, -0.05, 0.05), (-0.40, -0.50, -0.30), Answer.NO),  # the controls did more
+        ((0.00, -0.05, 0.05), (-0.40, -0.50, -0.30), Answer.OPEN),  # the controls did more
         ((0.00, -0.05, 0.05), (0.08, 0.05, 0.11), Answer.OPEN),
         ((0.08, 0.05, 0.11), (0.02, -0.01, 0.05), Answer.OPEN),
         ((-0.08, -0.11, -0.05), (0.02, -0.01, 0.05), Answer.OPEN),
@@ -73,15 +71,3 @@ def test_a_policy_moves_the_thresholds() -> None:
     assert used(effect(0.3, 0.2, 0.4), effect(0.3, 0.2, 0.4), Policy(least_shift=0.5)) is Answer.NO
     assert attended(effect(0.2, 0.15, 0.25), Policy(least_excess=0.3)) is Answer.NO
     assert attended(effect(0.2, 0.15, 0.25, n=9), Policy(least_samples=9)) is Answer.YES
-
-
-def test_the_effect_that_says_more() -> None:
-    shift, response = effect(0.3, 0.2, 0.4), effect(0.4, 0.3, 0.5, name="response")
-    assert strongest(shift, response, POLICY) is shift
-    assert strongest(effect(0.0, -0.05, 0.05), response, POLICY) is response
-    assert strongest(shift, None, POLICY) is shift
-    assert strongest(None, response, POLICY) is None
-    few = effect(0.3, NAN, NAN)
-    found = strongest(few, response, POLICY)
-    assert found is few
-    assert math.isnan(found.low)

@@ -11,7 +11,7 @@ import pytest
 from camaudit.findings import conclude, decide, read_findings, write_findings
 from camaudit.findings.evidence import Cell
 from camaudit.findings.exemplars import exemplars
-from camaudit.findings.wording import follows, share, where
+from camaudit.findings.wording import follows
 from tests.findings.tables import NAN, effect, evidence, measurements
 
 CELL = Cell("nurse", "hair", "attribute")
@@ -50,7 +50,7 @@ def test_what_is_not_defined_is_null() -> None:
     }
     assert list(plain) == [
         *("code", "title", "status", "rung", "severity", "class", "region", "role", "group", "effect"),
-        *("evidence", "samples", "counter_samples", "advice"),
+        *("evidence", "answers", "samples", "counter_samples", "advice"),
     ]
 
 
@@ -79,7 +79,7 @@ def test_the_gravest_comes_first() -> None:
 def test_no_sample_is_exemplar_and_counter_exemplar(count: int, samples: int) -> None:
     values = {f"s{i:02}": float(i) for i in range(samples)}
     tables = replace(evidence("attribute", "yes", "yes"), measurements=measurements(values, values))
-    shown, against = exemplars(tables, CELL, count)
+    shown, against = exemplars(tables, CELL, effect(0.3, 0.2, 0.4), count)
     names = list(values)
     assert list(shown) == names[::-1][: min(count, samples - samples // 2)]
     assert list(against) == names[: min(count, samples // 2)]
@@ -90,15 +90,15 @@ def test_the_direction_of_the_claim_turns_the_shift() -> None:
     values = {f"s{i}": float(i) for i in range(6)}
     flat = dict.fromkeys(values, 0.0)
     tables = replace(evidence("attribute", "yes", "yes"), measurements=measurements(flat, values))
-    assert exemplars(tables, CELL, 2)[0] == ("s5", "s4")
-    assert exemplars(tables, CELL, 2, sign=-1)[0] == ("s0", "s1")
+    assert exemplars(tables, CELL, effect(0.3, 0.2, 0.4), 2)[0] == ("s5", "s4")
+    assert exemplars(tables, CELL, effect(-0.3, -0.4, -0.2), 2)[0] == ("s0", "s1")
 
 
 def test_both_measures_count_the_same_and_undefined_ones_do_not() -> None:
     excess = {"a": 1e6, "b": 2e6, "c": 3e6, "d": NAN, "e": NAN}
     shift = {"a": 0.3, "b": 0.2, "c": NAN, "d": 0.1, "e": NAN}
     tables = replace(evidence("attribute", "yes", "yes"), measurements=measurements(excess, shift))
-    shown, against = exemplars(tables, CELL, 9)
+    shown, against = exemplars(tables, CELL, effect(0.3, 0.2, 0.4), 9)
     assert shown[0] == "c"
     assert {*shown, *against} == {"a", "b", "c", "d"}
     assert against[0] == "d"
@@ -108,7 +108,7 @@ def test_without_an_edit_the_maps_alone_choose() -> None:
     tables = replace(
         evidence("attribute", "yes", "unasked"), measurements=measurements({"a": 1, "b": 2, "c": 3}, {})
     )
-    assert exemplars(tables, CELL, 2) == (("c", "b"), ("a",))
+    assert exemplars(tables, CELL, None, 2) == (("c", "b"), ("a",))
 
 
 # ------------------------------------------------------------------ cells
@@ -128,9 +128,11 @@ def test_groups_are_examined_and_an_unknown_group_is_not() -> None:
         roles={"hair": "attribute", "face": "attribute", "hair+face": "attribute"},
         parts={"hair": ("hair",), "face": ("face",), "hair+face": ("hair", "face")},
     )
+    rows = [tables.effects.assign(group="gender", value=value) for value in ("man", "woman")]
+    tables = replace(tables, effects=pd.concat([tables.effects, *rows]))
     cells = tables.cells("attribute")
     assert [(cell.target_class, cell.region, cell.value) for cell in cells] == [
-        (of, "hair+face", value) for of in ("", "nurse") for value in ("", "man", "woman")
+        (of, "hair+face", value) for of in ("", "nurse", "doctor") for value in ("", "man", "woman")
     ]
     assert tables.cells("object") == []
     values = tables.values("excess", "gradcam", Cell("nurse", "hair+face", "attribute", "gender", "man"))
@@ -148,7 +150,7 @@ def test_groups_are_examined_and_an_unknown_group_is_not() -> None:
         (
             (0.4, 0.3, 0.5),
             "response",
-            "moves its score, up in some images and down in others, by 0.40 SD (0.30 to 0.50)",
+            "changes its score, in one direction or the other, by 0.40 SD (0.30 to 0.50)",
         ),
     ],
 )
@@ -158,9 +160,41 @@ def test_a_size_has_no_sign_and_its_interval_rises(
     assert follows(effect(*numbers, name=name)) == words
 
 
-def test_where_and_share() -> None:
-    assert where(CELL) == "Where the model says nurse"
-    assert where(Cell("", "hair", "attribute")) == "Over all classes"
-    assert "gender" in where(Cell("nurse", "hair", "attribute", "gender", "man"))
-    assert share(None, effect(0.1, 0, 0.2)) == share(effect(NAN, NAN, NAN), effect(0.1, 0, 0.2))
-    assert "not known" in share(effect(0.1, 0, 0.2), None)
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("predicted", "Where the model says nurse, "),
+        ("label", "In images of nurse, "),
+        ("class:nurse", "For the score of nurse, "),
+    ],
+)
+def test_the_class_is_what_the_target_makes_it(target: str, words: str) -> None:
+    findings = decide(evidence("attribute", "yes", "yes", target=target))
+    titles = {finding.target_class: finding.title for finding in findings if finding.region}
+    assert titles["nurse"].startswith(words)
+    assert titles[None].startswith("Over all classes")
+
+
+def test_a_class_that_no_image_shows_is_not_examined() -> None:
+    tables = evidence("attribute", "no", "no")
+    found = decide(replace(tables, classes=[*tables.classes, "zebra"]))
+    assert {finding.target_class for finding in found} == {None, "nurse", "doctor"}
+    assert conclude(found).status == "passed"
+
+
+def test_the_effect_that_leaves_it_open_is_the_one_that_is_shown() -> None:
+    tables = evidence("attribute", "yes", "open")
+    effects = tables.effects.copy()
+    effects.loc[effects["metric"] == "response", ["estimate", "low", "high"]] = (0.01, -0.03, 0.04)
+    finding = decide(replace(tables, effects=effects))[0]
+    assert finding.evidence["used"].name == "shift"
+    assert "(-0.05 to +0.21)" in finding.title
+
+
+def test_what_both_directions_show_ranks_by_size() -> None:
+    shift = {f"s{i}": float(i - 5) for i in range(11)}
+    flat = dict.fromkeys(shift, 0.0)
+    tables = replace(evidence("attribute", "yes", "both ways"), measurements=measurements(flat, shift))
+    finding = next(f for f in decide(tables) if f.target_class == "nurse")
+    assert set(finding.samples[:2]) == {"s0", "s10"}
+    assert finding.counter_samples[0] == "s5"

@@ -37,6 +37,8 @@ def _findings(
         (("yes", "few"), ("yes", "yes"), "insufficient", "Not decided"),
         (("yes", "no"), ("yes", "yes"), "tip", "No use of an attribute was found"),
         (("no", "no"), ("yes", "yes"), "passed", "No use of an attribute was found"),
+        (("open", "no"), ("yes", "yes"), "passed", "No use of an attribute was found"),
+        (("no", "no"), ("no", "unasked"), "passed", "No use of an attribute was found"),
         (("no", "no"), ("yes", "no"), "passed", "No use of an attribute was found"),
         (("yes", "unasked"), ("yes", "unasked"), "insufficient", "Use was not tested"),
         (("no", "unasked"), ("yes", "unasked"), "insufficient", "Use was not tested"),
@@ -56,7 +58,7 @@ def test_nothing_found_is_nothing_decided() -> None:
 
 def test_an_undecided_group_does_not_undo_a_decided_class() -> None:
     passed = _findings(("no", "no"))
-    undecided = replace(passed[0], status="insufficient", group={"gender": "man"})
+    undecided = replace(passed[0], status="insufficient", answers={"used": "open"}, group={"gender": "man"})
     assert conclude([*passed, undecided]).status == "passed"
     assert conclude([*passed, replace(undecided, group={})]).status == "insufficient"
 

@@ -109,6 +109,7 @@ def test_what_is_not_known_is_a_dash_with_its_reason(biased: SyntheticRun) -> No
             status="insufficient",
             effect=None,
             evidence={"attended": Effect("excess", nan, nan, nan, nan, nan, n)},
+            answers={"attended": "open"},
         )
         for n in (0, 4, 40)
     ]

@@ -1,0 +1,82 @@
+"""What the tables say about one cell, before any decision about it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from camaudit.findings.ladder import Answer, attended, used
+
+if TYPE_CHECKING:
+    from camaudit.findings.evidence import Cell, Evidence
+    from camaudit.findings.policy import Policy
+    from camaudit.types import Effect, Said
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """The effects of one cell and what they answer.
+
+    Attributes:
+        cell: the cell.
+        target: id of the output target; says what the cell's class stands for.
+        mass: share of the evidence in the region.
+        area: the region's share of the image.
+        excess: their difference.
+        moved: of shift and response the one that answers whether the region is used, or leaves it open.
+        seen: whether the region is attended.
+        followed: whether it is used.
+    """
+
+    cell: Cell
+    target: str
+    mass: Effect | None
+    area: Effect | None
+    excess: Effect | None
+    moved: Effect | None
+    seen: Answer
+    followed: Answer
+
+    @property
+    def effects(self) -> dict[str, Effect]:
+        """One effect for each rung that was examined."""
+        pairs = (("attended", self.excess), ("used", self.moved))
+        return {rung: effect for rung, effect in pairs if effect is not None}
+
+    @property
+    def answers(self) -> dict[str, Said]:
+        """The answer of each rung that was examined."""
+        said: dict[Answer, Said] = {Answer.YES: "yes", Answer.NO: "no", Answer.OPEN: "open"}
+        pairs = (("attended", self.seen), ("used", self.followed))
+        return {rung: said[answer] for rung, answer in pairs if answer is not Answer.UNASKED}
+
+
+def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
+    """The effects of one cell and what they answer."""
+    excess = evidence.effect("excess", evidence.method, cell)
+    shift = evidence.effect("shift", evidence.edit, cell)
+    response = evidence.effect("response", evidence.edit, cell)
+    followed = used(shift, response, policy)
+    return Weighed(
+        cell=cell,
+        target=evidence.target,
+        mass=evidence.effect("mass", evidence.method, cell),
+        area=evidence.effect("area", evidence.method, cell),
+        excess=excess,
+        moved=_telling(shift, response, followed, policy),
+        seen=attended(excess, policy),
+        followed=followed,
+    )
+
+
+def _telling(
+    shift: Effect | None, response: Effect | None, followed: Answer, policy: Policy
+) -> Effect | None:
+    if shift is None or response is None or math.isnan(shift.low) or math.isnan(response.low):
+        return shift
+    if followed is Answer.YES:
+        # the shift, where it is beyond doubt: it has a direction
+        return shift if max(shift.low, -shift.high) > policy.least_shift else response
+    # the one that reaches further: it is what keeps the answer open, or comes nearest to that
+    return max(shift, response, key=lambda effect: max(abs(effect.low), abs(effect.high)))
