@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from camaudit.errors import ExplainError
 from camaudit.explain.registry import get_method
-from camaudit.models.layers import evaluating, find_target_layer, module_at
+from camaudit.models.layers import evaluating, find_target_layer, is_grid, module_at, no_grid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -96,14 +96,13 @@ class _Tap:
 
 
 def _forward(model: nn.Module, inputs: Tensor, layer: str, *, head: bool) -> _Tap:
+    frame = (inputs.shape[-2], inputs.shape[-1])
     activations: list[Tensor] = []
     heads: list[tuple[Tensor, Tensor]] = []
 
     def cut(_module: nn.Module, _inputs: object, output: object) -> Tensor:
-        if not isinstance(output, Tensor) or output.ndim != 4:
-            got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            msg = f"The layer {layer!r} returns {got}; a map needs (batch, channels, h, w). Name another target layer."
-            raise ExplainError(msg)
+        if not is_grid(output, frame):
+            raise ExplainError(no_grid(layer, output, frame))
         activation = output.detach().requires_grad_()
         activations.append(activation)
         torch.set_grad_enabled(True)

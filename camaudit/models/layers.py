@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import nn
@@ -67,12 +67,58 @@ def find_target_layer(module: nn.Module, example: torch.Tensor) -> str:
     )
 
 
-def _is_grid(output: torch.Tensor, frame: tuple[int, int]) -> bool:
-    """Whether an output is (batch, channels, h, w) with the sides of the image, up to one cell of rounding."""
-    if output.ndim != 4 or output.shape[-2] * output.shape[-1] <= 1:
+def check_target_layer(module: nn.Module, name: str, example: torch.Tensor) -> None:
+    """A layer that somebody named can carry a map.
+
+    Args:
+        module: the model.
+        name: of the layer.
+        example: an input, (1, 3, height, width).
+
+    Raises:
+        ModelError: there is no such layer, it is not used, or what it returns is no grid of channels.
+    """
+    outputs: list[object] = []
+    handle = module_at(module, name).register_forward_hook(lambda _m, _i, output: outputs.append(output))
+    try:
+        with evaluating(module), torch.inference_mode():
+            module(example)
+    finally:
+        handle.remove()
+    if not outputs:
+        msg = f"The layer {name!r} is not used in a forward pass of {type(module).__name__}. Name another target layer."
+        raise ModelError(msg)
+    frame = (example.shape[-2], example.shape[-1])
+    if not is_grid(outputs[-1], frame):
+        raise ModelError(no_grid(name, outputs[-1], frame))
+
+
+def is_grid(output: object, frame: tuple[int, int]) -> TypeGuard[torch.Tensor]:
+    """Whether an output is (batch, channels, h, w), of the image's proportions up to one cell of rounding, and no larger.
+
+    Attention weights (batch, heads, places, places) of a square image have such sides too; only where there are more
+    places than pixels a side are they told apart.
+
+    Args:
+        output: of a module.
+        frame: (height, width) of the model's input.
+    """
+    if not isinstance(output, torch.Tensor) or output.ndim != 4:
         return False
     height, width = output.shape[-2:]
+    if height * width <= 1 or height > frame[0] or width > frame[1]:
+        return False
     return bool(abs(height * frame[1] - width * frame[0]) <= max(frame))
+
+
+def no_grid(layer: str, output: object, frame: tuple[int, int]) -> str:
+    """What to say of a layer whose output is no grid; arguments as `is_grid`."""
+    got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    last = isinstance(output, torch.Tensor) and output.ndim == 4 and is_grid(output.movedim(-1, 1), frame)
+    return (
+        f"The layer {layer!r} returns {got}{', channels last' if last else ''}; a map needs (batch, channels, h, w) with "
+        f"more than one place, in the proportions of the input of {frame[1]}x{frame[0]} and no larger. Name another target layer."
+    )
 
 
 class _Seen:
@@ -95,7 +141,7 @@ class _Seen:
             if not isinstance(output, torch.Tensor):
                 return
             passive = isinstance(called, _PASSIVE)
-            if _is_grid(output, self._frame):
+            if is_grid(output, self._frame):
                 self.grids.append((name, output))
                 self.tokens = ""
                 if passive and not any(output is given for given in inputs):

@@ -12,7 +12,7 @@ from torch import nn
 
 from camaudit.config import ModelConfig, PreprocessingConfig, parse_section
 from camaudit.errors import ModelError
-from camaudit.models.layers import evaluating, find_target_layer, module_at
+from camaudit.models.layers import check_target_layer, evaluating, find_target_layer
 from camaudit.models.recipes import timm_recipe, torchvision_recipe
 from camaudit.models.weights import fit_weights, read_weights
 
@@ -69,13 +69,14 @@ def load_model(
     Args:
         model: a torchvision or timm name, or a network of your own.
         classes: class names in the order of the head's outputs.
-        weights: safetensors file or state dict; needed for a name.
-        source: ``torchvision`` or ``timm``; found by the name where left out.
+        weights: safetensors file or state dict; needed for a name, refused for a network.
+        source: ``torchvision`` or ``timm``; found by the name where left out, refused for a network.
         preprocessing: how an image becomes the input; the recipe of the named weights where left out.
         layer: name of the target layer, or ``auto``.
 
     Raises:
-        ModelError: the name is unknown, the weights do not fit, or the head does not fit the classes.
+        ModelError: the name is unknown, the weights do not fit, the head does not fit the classes, or no map can be made
+            at the layer.
     """
     if isinstance(model, str):
         values = {
@@ -87,6 +88,12 @@ def load_model(
             "target_layer": layer,
         }
         return open_model(parse_section(ModelConfig, values, where="camaudit.load_model"))
+    if weights is not None or source is not None:
+        msg = (
+            f"weights and source are for a model by name; this {type(model).__name__} was handed over as it is. "
+            "Load its weights yourself (load_state_dict) and leave both out."
+        )
+        raise ModelError(msg)
     if preprocessing is None:
         msg = (
             f"How an image becomes the input of this {type(model).__name__} is not known. "
@@ -161,8 +168,8 @@ def _checked(module: nn.Module, config: ModelConfig, preprocessing: Preprocessin
     if config.target_layer == "auto":
         layer = find_target_layer(module, example)
     else:
-        module_at(module, config.target_layer)
         layer = config.target_layer
+        check_target_layer(module, layer, example)
     return LoadedModel(module, tuple(config.classes), preprocessing, layer, config)
 
 

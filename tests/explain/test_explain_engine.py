@@ -231,6 +231,29 @@ def test_a_layer_of_another_shape_is_named() -> None:
         explain(_net(), IMAGES, targets=[0], layer="5")
 
 
+class _ChannelsLast(nn.Module):
+    """As Swin: what the stages return has its channels at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm, self.head = nn.Conv2d(3, 12, 4, stride=4), nn.LayerNorm(12), nn.Linear(12, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.norm(self.stem(images).permute(0, 2, 3, 1)).mean((1, 2)))
+
+
+def test_a_layer_whose_channels_are_last_is_named() -> None:
+    with pytest.raises(ExplainError, match=r"'norm' returns \(2, 8, 8, 12\), channels last; a map needs"):
+        explain(_ChannelsLast(), IMAGES, targets=[0], layer="norm")
+    assert explain(_ChannelsLast(), IMAGES, targets=[0], layer="stem")["gradcam"].shape == (2, 1, 8, 8)
+
+
+def test_a_grid_larger_than_the_image_is_none() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Upsample(scale_factor=2), *_net()[4:])
+    with pytest.raises(ExplainError, match=r"'1' returns \(2, 4, 60, 60\); a map needs .*input of 32x32"):
+        explain(model, IMAGES, targets=[0], layer="1")
+
+
 class _Branches(nn.Module):
     """A branch that is never called, and one whose result is thrown away."""
 

@@ -147,6 +147,28 @@ def test_a_named_layer_must_exist() -> None:
         load_model(_net(), classes=CLASSES, preprocessing=SMALL, layer="layer4")
 
 
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [("2", r"'2' returns \(1, 4, 1, 1\); a map needs"), ("4", r"'4' returns \(1, 2\); a map needs")],
+)
+def test_a_named_layer_must_be_a_grid(layer: str, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        load_model(_net(), classes=CLASSES, preprocessing=SMALL, layer=layer)
+
+
+def test_swins_channels_are_last() -> None:
+    net = timm.create_model("swin_tiny_patch4_window7_224", num_classes=2, depths=(1, 1, 1, 1), embed_dim=24)
+    recipe = Preprocessing(224, 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    with pytest.raises(ModelError, match=r"'norm' returns \(1, 7, 7, 192\), channels last"):
+        load_model(net, classes=CLASSES, preprocessing=recipe, layer="norm")
+
+
+@pytest.mark.parametrize("given", [{"weights": "x.safetensors"}, {"source": "timm"}])
+def test_a_module_of_ones_own_has_its_weights(given: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="are for a model by name; this Sequential was handed over"):
+        load_model(_net(), classes=CLASSES, preprocessing=SMALL, **given)
+
+
 def test_an_input_that_the_model_does_not_take_is_named() -> None:
     module = nn.Sequential(nn.Conv2d(3, 1, 3), nn.Flatten(), nn.Linear(30 * 30, 2))
     with pytest.raises(ModelError, match=r"does not take an input of 64x64: .*model\.preprocessing"):
