@@ -68,26 +68,36 @@ class Album:
         """The content of the page's one hidden SVG."""
         return Markup("\n").join(self._definitions.values())
 
-    def shot(self, run: AuditedRun, sample: str, region: str | None, *, target: str | None = None) -> Shot:
-        """A sample under a run's first method.
+    def shot(
+        self,
+        run: AuditedRun,
+        sample: str,
+        region: str | None,
+        *,
+        method: str | None = None,
+        target: str | None = None,
+    ) -> Shot:
+        """A sample under one method.
 
         Args:
             run: where picture, map, masks and numbers come from.
             sample: its id.
             region: the region the caption speaks of; None: the run's main one.
+            method: id of the attribution method; None: the run's first.
             target: id of the output target; None: the run's first.
         """
-        caption = caption_of(run, sample, region or main_region(run), target=target)
+        method = method or run.manifest.methods[0]
+        target = target or run.manifest.targets[0]
+        caption = caption_of(run, sample, region or main_region(run), method=method, target=target)
         picture = run.picture(sample)
         height, width = picture.shape[:2]
         ground = self._image(_jpeg(picture), "jpeg", width, height)
-        attribution = run.attribution(sample, target=target)
+        attribution = run.attribution(sample, method, target)
         heat = self._image(
             _png(drawing.heat(attribution.values, _fit(width, height, HEAT_SIDE))), "png", width, height
         )
         lines = self._outlines(run, sample)
         about = f"{sample}: {caption.label or 'unlabelled'}, predicted {caption.predicted}"
-        method = run.manifest.methods[0]
         said = f"{about}; {method} map and outlines of the regions"
         return Shot(
             _frame((ground,), width, height, f"{about}; the picture as the model sees it"),
@@ -131,17 +141,16 @@ class Album:
         return (name,)
 
 
-def caption_of(run: AuditedRun, sample: str, region: str | None, *, target: str | None = None) -> Caption:
+def caption_of(run: AuditedRun, sample: str, region: str | None, *, method: str, target: str) -> Caption:
     """What is known about a sample, with the share of its map on a region and the region's share of the area."""
     row = run.samples[run.samples["sample"] == sample].iloc[0]
     manifest = run.manifest
-    wanted = (manifest.methods[0], target or manifest.targets[0])
     table = run.measurements
     chosen = table[
         (table["sample"] == sample)
         & (table["region"] == (region or ""))
-        & (table["method"] == wanted[0])
-        & (table["target"] == wanted[1])
+        & (table["method"] == method)
+        & (table["target"] == target)
     ].set_index("metric")["value"]
     label, correct = row["label"], row["correct"]
     groups = (row[f"group_{name}"] for name in manifest.groups)

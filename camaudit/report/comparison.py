@@ -17,7 +17,7 @@ from camaudit.statistics import group_table
 from camaudit.types import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from markupsafe import Markup
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from camaudit.types import AuditedRun, Finding
 
 DIFFERING, AGREEING = 6, 2
+
+
+class Shared(NamedTuple):
+    """What two runs have in common: the samples, and the first method and target of the one that the other has too."""
+
+    samples: tuple[str, ...]
+    method: str
+    target: str
 
 
 class Trio(NamedTuple):
@@ -50,7 +58,7 @@ class Difference(NamedTuple):
 class DifferenceTable(NamedTuple):
     """The regions under one metric; the class is the label of the samples, empty for all."""
 
-    title: str
+    metric: str
     target_class: str
     rows: tuple[Difference, ...]
     axis: Markup
@@ -96,7 +104,7 @@ def render_comparison(
     """
     shared = _shared(a, b)
     album = Album()
-    differences = _difference_tables(a, b, effects)
+    differences = _difference_tables(a, b, effects, shared)
     moved = distances(a, b, shared)
     most, least = choose(a, moved, differing, agreeing)
     return templates.render(
@@ -104,10 +112,10 @@ def render_comparison(
         a=a,
         b=b,
         names=_names(a, b),
-        shared=len(shared),
+        shared=len(shared.samples),
         region=main_region(a),
-        most=_trios(a, b, album, most, moved),
-        least=_trios(a, b, album, least, moved),
+        most=_trios(a, b, album, shared, {sample: moved[sample] for sample in most}),
+        least=_trios(a, b, album, shared, {sample: moved[sample] for sample in least}),
         legend=legend(a.manifest.roles),
         differences=differences,
         headline=_headline(differences, main_region(a)),
@@ -117,7 +125,7 @@ def render_comparison(
         statuses=judgement.STATUSES,
         accuracy_axis=plots.axis_labels(plots.percent_axis("accuracy")),
         facts=making.paired_facts(a, b),
-        methods=making.statistics(a),
+        methods=[making.compared(shared.method, shared.target), *making.statistics(a)],
         limits=making.limits(a),
         album=album,
     )
@@ -136,7 +144,7 @@ def write_comparison(
     return save(render_comparison(a, b, effects, differing=differing, agreeing=agreeing), path)
 
 
-def distances(a: AuditedRun, b: AuditedRun, samples: Iterable[str]) -> dict[str, float]:
+def distances(a: AuditedRun, b: AuditedRun, shared: Shared) -> dict[str, float]:
     """For each sample the share of the evidence that would have to move to turn the one map into the other.
 
     It is half the sum of absolute differences of the two maps, each divided by its sum, on the coarser grid; samples
@@ -144,8 +152,10 @@ def distances(a: AuditedRun, b: AuditedRun, samples: Iterable[str]) -> dict[str,
     """
     grid = min(a.manifest.grid, b.manifest.grid, key=lambda shape: shape[0] * shape[1])
     found = {}
-    for sample in samples:
-        first, second = (_normalised(run.attribution(sample).values, grid) for run in (a, b))
+    for sample in shared.samples:
+        first, second = (
+            _normalised(run.attribution(sample, shared.method, shared.target).values, grid) for run in (a, b)
+        )
         if first is not None and second is not None:
             found[sample] = float(np.abs(first - second).sum() / 2)
     return found
@@ -168,15 +178,23 @@ def choose(
     return most, [str(sample) for sample in rising[:agreeing]]
 
 
-def _shared(a: AuditedRun, b: AuditedRun) -> list[str]:
+def _shared(a: AuditedRun, b: AuditedRun) -> Shared:
     others = set(b.samples["sample"])
-    shared = [str(sample) for sample in a.samples["sample"] if sample in others]
-    if not shared:
+    samples = tuple(str(sample) for sample in a.samples["sample"] if sample in others)
+    methods = [method for method in a.manifest.methods if method in b.manifest.methods]
+    targets = [target for target in a.manifest.targets if target in b.manifest.targets]
+    if not samples:
         raise DataError(
             f"The runs {a.manifest.name} and {b.manifest.name} have no sample in common.\n"
             "Compare runs that audited the same data set, with the same sample ids."
         )
-    return shared
+    if not (methods and targets):
+        raise DataError(
+            f"The runs {a.manifest.name} and {b.manifest.name} have no "
+            f"{'attribution method' if not methods else 'output target'} in common.\n"
+            "Audit both with at least one that is the same."
+        )
+    return Shared(samples, methods[0], targets[0])
 
 
 def _names(a: AuditedRun, b: AuditedRun) -> tuple[str, str]:
@@ -194,25 +212,27 @@ def _normalised(values: NDArray[np.float32], grid: tuple[int, int]) -> NDArray[n
 
 
 def _trios(
-    a: AuditedRun, b: AuditedRun, album: Album, samples: Iterable[str], moved: dict[str, float]
+    a: AuditedRun, b: AuditedRun, album: Album, shared: Shared, moved: Mapping[str, float]
 ) -> list[Trio]:
     region = main_region(a)
-    return [
-        Trio(album.shot(a, sample, region), album.shot(b, sample, region), words.share(moved[sample]))
-        for sample in samples
-    ]
+
+    def shot(run: AuditedRun, sample: str) -> Shot:
+        return album.shot(run, sample, region, method=shared.method, target=shared.target)
+
+    return [Trio(shot(a, sample), shot(b, sample), words.share(share)) for sample, share in moved.items()]
 
 
-def _difference_tables(a: AuditedRun, b: AuditedRun, effects: pd.DataFrame) -> list[DifferenceTable]:
+def _difference_tables(
+    a: AuditedRun, b: AuditedRun, effects: pd.DataFrame, shared: Shared
+) -> list[DifferenceTable]:
     """Excess, shift and response per region: all samples first, then label by label, each metric on one axis."""
-    target = a.manifest.targets[0]
-    whole = effects[(effects["group"] == "") & (effects["target"] == target)]
+    whole = effects[(effects["group"] == "") & (effects["target"] == shared.target)]
     made = []
     for metric in ("excess", "shift", "response"):
         mine = whole[whole["metric"] == metric]
         if mine.empty:
             continue
-        method = a.manifest.methods[0] if metric == "excess" else str(mine["method"].iloc[0])
+        method = shared.method if metric == "excess" else str(mine["method"].iloc[0])
         mine = mine[mine["method"] == method]
         ends = mine[["estimate", "low", "high"]].to_numpy(dtype=float).ravel().tolist()
         scale = plots.axis(metric, ends)
@@ -220,7 +240,7 @@ def _difference_tables(a: AuditedRun, b: AuditedRun, effects: pd.DataFrame) -> l
             found = mine[mine["target_class"] == name]
             rows = []
             for row in found.itertuples():
-                means = _means(a, b, (metric, method, str(row.region)), name)
+                means = _means(a, b, (metric, method, shared.target, str(row.region)), name)
                 effect = judgement.row("", tables.effect_of(row), scale)
                 first, second = (words.amount(metric, value) for value in means)
                 rows.append(Difference(str(row.region), str(row.role), first, second, effect))
@@ -236,16 +256,16 @@ def _headline(found: Sequence[DifferenceTable], region: str | None) -> list[Diff
     return [row for table in found if not table.target_class for row in table.rows if row.region == region]
 
 
-def _means(a: AuditedRun, b: AuditedRun, key: tuple[str, str, str], label: str) -> tuple[float, float]:
-    """The means of both runs, of a metric, method and region, over the samples where both are defined."""
+def _means(a: AuditedRun, b: AuditedRun, key: tuple[str, str, str, str], label: str) -> tuple[float, float]:
+    """The means of both runs, of a metric, method, target and region, over the samples where both are defined."""
 
     def values(run: AuditedRun) -> pd.Series[float]:
         table = run.measurements
         chosen = table[
             (table["metric"] == key[0])
             & (table["method"] == key[1])
-            & (table["region"] == key[2])
-            & (table["target"] == run.manifest.targets[0])
+            & (table["target"] == key[2])
+            & (table["region"] == key[3])
         ]
         return chosen.set_index("sample")["value"]
 

@@ -1,10 +1,10 @@
-"""Verdict and findings, as the page shows them: the rungs reached, the figures behind them, the pictures."""
+"""Verdict and findings, as the page shows them: what each rung came to, the figures behind it, the pictures."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from camaudit.report import plots, words
 from camaudit.types import RUNGS
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from camaudit.report.album import Album, Shot
-    from camaudit.types import AuditedRun, Effect, Finding, Rung, Status
+    from camaudit.types import AuditedRun, Effect, Finding, Rung, Said, Status
 
 STATUSES: Mapping[Status, str] = {
     "issue": "Issue",
@@ -36,11 +36,18 @@ COUNTED: Mapping[Status, tuple[str, str]] = {
 """The same behind a number."""
 
 QUESTIONS: Mapping[Rung, str] = {
-    "attended": "does the evidence lie there?",
+    "attended": "does more evidence lie there than by chance?",
     "trusted": "can the map be believed?",
     "used": "does the score follow an edit?",
     "harms": "is a group classified worse?",
 }
+ANSWERS: Mapping[Said | None, str] = {
+    "yes": "yes",
+    "no": "no",
+    "open": "cannot be said",
+    None: "not examined",
+}
+"""What a rung came to, as the page says it."""
 IN_FULL = 4
 """At most this many issues, and as many tips, are shown with pictures."""
 LISTED = 60
@@ -48,11 +55,12 @@ LISTED = 60
 
 
 class Step(NamedTuple):
-    """A rung of the ladder."""
+    """A rung of the ladder; the answer is None where it was not examined."""
 
     name: Rung
     question: str
-    state: Literal["reached", "missed", "unexamined"]
+    answer: Said | None
+    said: str
 
 
 class Row(NamedTuple):
@@ -141,16 +149,9 @@ def card(
 
 
 def ladder(finding: Finding) -> tuple[Step, ...]:
-    """How far a finding got: a rung is reached up to the highest one, if it was examined."""
-    top = RUNGS.index(finding.rung) if finding.rung is not None else -1
-    steps = []
-    for index, rung in enumerate(RUNGS):
-        examined = rung in finding.evidence or index == top
-        state: Literal["reached", "missed", "unexamined"] = "unexamined"
-        if examined:
-            state = "reached" if index <= top else "missed"
-        steps.append(Step(rung, QUESTIONS[rung], state))
-    return tuple(steps)
+    """What each rung came to, the ones that were not examined included."""
+    answers = {rung: finding.answers.get(rung) for rung in RUNGS}
+    return tuple(Step(rung, QUESTIONS[rung], answer, ANSWERS[answer]) for rung, answer in answers.items())
 
 
 def scales_of(findings: Iterable[Finding]) -> dict[str, plots.Axis]:
@@ -177,11 +178,11 @@ def row(name: str, effect: Effect, scale: plots.Axis | None) -> Row:
 
 def certainty(run: AuditedRun) -> list[str]:
     """How sure the verdict is, a sentence each."""
-    manifest, findings, verdict = run.manifest, run.findings, run.verdict
+    manifest, findings = run.manifest, run.findings
     said = []
-    deciding = _deciding(findings, verdict.status)
-    if deciding is not None:
-        effect = deciding.effect or next(iter(deciding.evidence.values()))
+    finding = deciding(run)
+    effect = finding.effect if finding is not None else None
+    if effect is not None and not words.undefined(effect):
         ends, q = words.interval(effect), words.adjusted(effect.q)
         said.append(
             f"The figure that decides: {words.metric(effect.name).name}, {words.estimate(effect)} "
@@ -200,17 +201,9 @@ def certainty(run: AuditedRun) -> list[str]:
     return said
 
 
-def _deciding(findings: Sequence[Finding], status: Status) -> Finding | None:
-    """The gravest finding of the verdict's status that has an interval."""
-    if status not in {"issue", "tip"}:
-        return None
-    mine = [f for f in findings if f.status == status and _has_interval(f)]
-    return max(mine, key=lambda f: f.severity, default=None)
-
-
-def _has_interval(finding: Finding) -> bool:
-    effect = finding.effect or next(iter(finding.evidence.values()), None)
-    return effect is not None and not words.undefined(effect)
+def deciding(run: AuditedRun) -> Finding | None:
+    """The finding that the verdict follows from; None where it follows from all of them together."""
+    return run.findings[run.verdict.finding] if run.verdict.finding is not None else None
 
 
 def _effects(finding: Finding) -> Mapping[str, Effect]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from camaudit.findings import Policy
+from camaudit.measure.localisation import POINTING_TOLERANCE
 from camaudit.report import tables, words
 from camaudit.statistics import MINIMUM
 
 if TYPE_CHECKING:
     from camaudit.types import AuditedRun, Preprocessing
 
+TOLERANCE = f"{POINTING_TOLERANCE:g}"
+"""Of the pointing game, in pixels of the model's input."""
 TARGETS = {"predicted": "the predicted class", "label": "the true class"}
 
 
@@ -45,6 +49,11 @@ def paired_facts(a: AuditedRun, b: AuditedRun) -> list[tuple[str, list[str], lis
     ]
 
 
+def compared(method: str, target: str) -> str:
+    """Which maps of two runs are held against each other."""
+    return f"The maps that are compared are those of {method}, for {TARGETS.get(target, target)}."
+
+
 def preprocessing(given: Preprocessing) -> str:
     """The way of an image to the model's input."""
 
@@ -68,6 +77,11 @@ def statistics(run: AuditedRun) -> list[str]:
             "part of the picture: a map that knows nothing has as much."
         ),
         (
+            f"The maximum within {TOLERANCE} px is the pointing game: how often a pixel of the region lies within "
+            f"{TOLERANCE} pixels, in the model's input, of the map's maximum. Of several equal maxima the first in "
+            "reading order counts."
+        ),
+        (
             f"Intervals are 95{words.NARROW}% bootstrap intervals (BCa), for accuracies Wilson's. Under {MINIMUM} images "
             "no interval is given."
         ),
@@ -76,6 +90,8 @@ def statistics(run: AuditedRun) -> list[str]:
             "Hochberg's correction for the number of questions asked."
         ),
     ]
+    if run.manifest.roles:
+        said += thresholds(Policy(), edited=bool(tables.edits(run)))
     if tables.edits(run):
         said.append(
             "An edit's shift is what the margin (score of the class minus the best other one, in its standard "
@@ -84,6 +100,30 @@ def statistics(run: AuditedRun) -> list[str]:
         )
     said.append(
         "Drawn maps are scaled to their own maximum: colours compare places within a picture, not pictures."
+    )
+    return said
+
+
+def thresholds(policy: Policy, *, edited: bool) -> list[str]:
+    """What the findings are decided by."""
+    least = words.number(100 * policy.least_excess, 0)
+    said = [
+        (
+            f"Attended is answered yes where the evidence exceeds the region's share of the area by {least} points or "
+            f"more, with an interval above 0 and q ≤ {policy.level:g}; no where the whole interval is below {least} "
+            "points. So no means: not more than the area would get by chance. It does not mean that the model is "
+            "blind there."
+        )
+    ]
+    if edited:
+        shift = f"{policy.least_shift:g} SD"
+        said.append(
+            f"Used is answered yes where the interval of the shift, or of its size up or down, lies wholly beyond "
+            f"{shift} and q ≤ {policy.level:g}; no where both intervals lie wholly within ± {shift}."
+        )
+    said.append(
+        f"Whatever is neither yes nor no cannot be said, nor can anything with fewer than {policy.least_samples} "
+        "images."
     )
     return said
 

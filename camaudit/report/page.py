@@ -43,6 +43,7 @@ def render(run: AuditedRun, *, max_samples: int = MAX_SAMPLES) -> str:
         patterns=patterns.patterns(run, album, max_samples),
         facts=making.facts(run),
         methods=making.statistics(run),
+        tolerance=making.TOLERANCE,
         limits=making.limits(run),
         album=album,
     )
@@ -72,12 +73,16 @@ def save(text: str, path: Path | str) -> Path:
 
 
 def hero(run: AuditedRun, album: Album) -> Shot | None:
-    """The picture beside the verdict: the first exemplar of the gravest finding that has one."""
-    order = {"issue": 0, "tip": 1, "passed": 2}
+    """The picture beside the verdict: the first exemplar of the finding that decides.
+
+    Where the findings decide together it is that of the first one with the verdict's status.
+    """
     known = set(run.samples["sample"])
-    shown = [f for f in run.findings if f.status in order and f.samples and f.samples[0] in known]
-    gravest = min(shown, key=lambda f: (order[f.status], -f.severity), default=None)
-    return album.shot(run, gravest.samples[0], gravest.region) if gravest is not None else None
+    finding = judgement.deciding(run)
+    possible = [f for f in run.findings if f.status == run.verdict.status] if finding is None else [finding]
+    shown = ((f, sample) for f in possible for sample in f.samples if sample in known)
+    first = next(shown, None)
+    return album.shot(run, first[1], first[0].region) if first is not None else None
 
 
 def surest_errors(run: AuditedRun, album: Album, max_samples: int) -> list[Shot]:

@@ -44,9 +44,10 @@ class Pattern(NamedTuple):
 
 
 class Patterns(NamedTuple):
-    """The clusters of one class."""
+    """The clusters of one class; `target` is the id of the output target that the class stands for."""
 
     target_class: str
+    target: str
     size: int
     clusters: tuple[Pattern, ...]
     unshown: int
@@ -69,7 +70,7 @@ def patterns(run: AuditedRun, album: Album, max_samples: int) -> list[Patterns]:
         mine = sorted((c for c in clusters if c.target_class == name), key=lambda c: c.index)
         size = sum(len(cluster.members) for cluster in mine)
         drawn = tuple(_pattern(run, cluster, album, max_samples) for cluster in mine[:SHOWN])
-        made.append(Patterns(name, size, drawn, len(mine) - len(drawn)))
+        made.append(Patterns(name, target, size, drawn, len(mine) - len(drawn)))
     return made
 
 

@@ -41,6 +41,8 @@ def environment() -> jinja2.Environment:
         "count": words.count,
         "q": words.adjusted,
         "region": words.region,
+        "scope": words.scope,
+        "named": words.named,
         "listing": words.listing,
     }
     made.globals["ramp"] = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in RAMP[13::26].tolist()]

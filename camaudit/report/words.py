@@ -40,8 +40,8 @@ METRICS: Mapping[str, Metric] = {
     "area": Metric("share of the area", f"{NARROW}%", 100, 0, signed=False),
     "excess": Metric("evidence beyond its share of the area", " points", 100, 0, signed=True),
     "lift": Metric("evidence as a multiple of the area (log2)", "", 1, 2, signed=True),
-    "pointing": Metric("maximum inside the region", f"{NARROW}%", 100, 0, signed=False),
-    "pointing_centre": Metric("centre of the picture inside the region", f"{NARROW}%", 100, 0, signed=False),
+    "pointing": Metric("maximum on the region or near it", f"{NARROW}%", 100, 0, signed=False),
+    "pointing_centre": Metric("centre of the picture on the region or near it", f"{NARROW}%", 100, 0, signed=False),
     "shift": Metric("shift of the margin beyond control edits", " SD", 1, 2, signed=True),
     "shift_region": Metric("shift of the margin when the region is edited", " SD", 1, 2, signed=True),
     "shift_control": Metric("shift of the margin under control edits", " SD", 1, 2, signed=True),
@@ -55,6 +55,13 @@ METRICS: Mapping[str, Metric] = {
 def metric(name: str) -> Metric:
     """How a metric is said; one that is not known is called by its id."""
     return METRICS.get(name, Metric(name.replace("_", " "), "", 1, 2, signed=True))
+
+
+def named(name: str) -> str:
+    """A metric's name and unit, as a table's title has them."""
+    said = metric(name)
+    unit = said.unit.strip(f" {NARROW}")
+    return f"{said.name[0].upper()}{said.name[1:]}{', in ' + unit if unit else ''}"
 
 
 def number(value: float, decimals: int, *, signed: bool = False) -> str:
@@ -134,6 +141,13 @@ def adjusted(value: float) -> str:
     if not math.isfinite(value):
         return ""
     return "q < 0.001" if value < 0.001 else f"q = {value:.3f}" if value < 0.1 else f"q = {value:.2f}"
+
+
+def scope(target_class: str, target: str) -> str:
+    """The images that an output target's class stands for, as the beginning of a sentence."""
+    if target == "predicted":
+        return f"Where the model says {target_class}"
+    return f"In images of {target_class}" if target == "label" else f"For the score of {target_class}"
 
 
 def region(name: str | None) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from camaudit.errors import DataError
+from camaudit.findings import conclude
 from camaudit.report import render, render_comparison
 from camaudit.types import Effect
 from tests.report.html_reader import Reader
@@ -48,7 +49,8 @@ def test_names_are_text(compared: bool, tmp_path: Path, differences: pd.DataFram
 
 
 def test_no_findings(biased: SyntheticRun) -> None:
-    assert "This run has no findings." in text(render(biased.but(findings=())))
+    nothing = biased.but(findings=(), verdict=conclude(()))
+    assert "This run has no findings." in text(render(nothing))
 
 
 def test_no_groups(biased: SyntheticRun) -> None:
@@ -76,6 +78,7 @@ def test_no_regions_at_all(biased: SyntheticRun) -> None:
         measurements=biased.measurements.iloc[:0],
         effects=biased.effects.iloc[:0],
         findings=(),
+        verdict=conclude(()),
         masks=lambda _: {},
     )
     page = text(render(run))
