@@ -97,7 +97,9 @@ def _colours(scheme: Any, fiftyone: Any, names: Names, content: Content) -> Any:
     fields = content.fields()
     ours = [{"path": name, **entry} for name, entry in entries.items() if name in fields]
     stops = [{"value": index / (len(HEAT) - 1), "color": _rgb(colour)} for index, colour in enumerate(HEAT)]
-    scales: list[dict[str, Any]] = [{"path": name, "list": stops} for name in content.heatmaps]
+    scales: list[dict[str, Any]] = [
+        {"path": name, "list": stops} for name in (*content.heatmaps, names.cluster_map)
+    ]
     replaced = {entry["path"] for entry in (*ours, *scales)}
     scheme.fields = [entry for entry in scheme.fields or () if entry["path"] not in replaced] + ours
     scheme.colorscales = [

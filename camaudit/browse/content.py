@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from camaudit.browse.heatmaps import place_map, write_png
-from camaudit.browse.names import identifier
+from camaudit.browse.names import Directory
 from camaudit.browse.regions import region_labels
+from camaudit.clusters import clustered, described
 from camaudit.data import Frame
 from camaudit.data.images import image_size
 
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from camaudit.browse.names import Names
-    from camaudit.types import AuditedRun
+    from camaudit.types import AuditedRun, Cluster
 
 LOCALISATION = ("mass", "excess")
 INTERVENTION = "shift"
 MEASURED_ROLES = ("object", "attribute")
+EXEMPLARS = 6
+"""Of a cluster: the members that show its mean map."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,10 @@ class Content:
         regions: masks and outlines.
         scores: numbers.
         groups: group columns, split and subject.
-        clusters: the cluster a sample is in.
+        clusters: the cluster a sample is in, how typical it is of it, and on the most typical ones its mean map.
         record: the sample's id in the run.
-        measures: field of a measure, by (metric, region).
+        directory: the field of everything that has a name in the run.
+        patterns: the clusters.
         layout: a point for each clustered sample.
     """
 
@@ -48,9 +52,10 @@ class Content:
     regions: Mapping[str, Mapping[str, Any]]
     scores: Mapping[str, Mapping[str, float]]
     groups: Mapping[str, Mapping[str, str]]
-    clusters: Mapping[str, Mapping[str, str]]
+    clusters: Mapping[str, Mapping[str, Any]]
     record: Mapping[str, Mapping[str, str]]
-    measures: Mapping[tuple[str, str], str]
+    directory: Directory
+    patterns: Sequence[Cluster]
     layout: Mapping[str, tuple[float, float]]
 
     def fields(self) -> dict[str, Mapping[str, Any]]:
@@ -71,18 +76,20 @@ def collect(fiftyone: Any, run: AuditedRun, names: Names, media: Path) -> Conten
     """Reads the run, and writes its heatmaps into the folder `media`."""
     samples = run.samples
     ids = [str(sample) for sample in samples["sample"]]
-    scores, measures = _measures(run, names)
-    scores[names.field("margin")] = _numbers(ids, samples["margin"])
-    regions, heatmaps = _pictures(fiftyone, run, names, ids, media)
+    directory, patterns = Directory(names), described(run)
+    regions, heatmaps = _pictures(fiftyone, run, directory, ids, media)
+    scores = _measures(run, directory)
+    scores[directory["margin",]] = _numbers(ids, samples["margin"])
     return Content(
         labels=_labels(fiftyone, samples, ids, names),
         heatmaps=heatmaps,
         regions=regions,
         scores=scores,
-        groups=_groups(run, ids, names),
-        clusters={names.cluster: _clusters(run)},
+        groups=_groups(run, ids, directory),
+        clusters=_clusters(fiftyone, run, names, patterns, media),
         record={names.sample: {sample: sample for sample in ids}},
-        measures=measures,
+        directory=directory,
+        patterns=patterns,
         layout=_layout(run),
     )
 
@@ -103,16 +110,16 @@ def _labels(
 
 
 def _pictures(
-    fiftyone: Any, run: AuditedRun, names: Names, ids: Sequence[str], media: Path
+    fiftyone: Any, run: AuditedRun, directory: Directory, ids: Sequence[str], media: Path
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Masks, outlines and heatmaps; each sample's image is opened once, for its size."""
-    manifest = run.manifest
+    manifest, names = run.manifest, directory.names
     pairs = [(method, target) for method in manifest.methods for target in manifest.targets]
-    folders = {pair: media / identifier(pair[0]) / identifier(pair[1]) for pair in pairs}
+    folders = {pair: media / directory[pair] for pair in pairs}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
     regions: dict[str, dict[str, Any]] = {names.regions: {}, names.outlines: {}}
-    heatmaps: dict[str, dict[str, Any]] = {names.heatmap(*pair): {} for pair in pairs}
+    heatmaps: dict[str, dict[str, Any]] = {directory[pair]: {} for pair in pairs}
     for number, sample in enumerate(ids):
         source = run.source(sample)
         size = image_size(source.image)
@@ -120,7 +127,7 @@ def _pictures(
         for method, target in pairs:
             path = folders[method, target] / f"{number:06d}.png"  # an id may hold what a file name may not
             write_png(place_map(run.attribution(sample, method, target).values, box, size), path)
-            heatmaps[names.heatmap(method, target)][sample] = fiftyone.Heatmap(
+            heatmaps[directory[method, target]][sample] = fiftyone.Heatmap(
                 map_path=str(path.absolute()), range=[0, 255]
             )
         detections, outlines = region_labels(fiftyone, source, size)
@@ -129,9 +136,7 @@ def _pictures(
     return regions, heatmaps
 
 
-def _measures(
-    run: AuditedRun, names: Names
-) -> tuple[dict[str, dict[str, float]], dict[tuple[str, str], str]]:
+def _measures(run: AuditedRun, directory: Directory) -> dict[str, dict[str, float]]:
     """Mass and excess of the run's first method and target, and the shift under its first edit, a field a region."""
     table = run.measurements
     first = table[table["target"] == run.manifest.targets[0]]
@@ -139,43 +144,56 @@ def _measures(
     edited = first[first["metric"] == INTERVENTION]
     edited = edited[edited["method"] == edited["method"].iloc[0]] if len(edited) else edited
     fields: dict[str, dict[str, float]] = {}
-    measures: dict[tuple[str, str], str] = {}
     for part in (localised, edited):
         chosen = part[part["role"].isin(MEASURED_ROLES)]
         for (metric, region), rows in chosen.groupby(["metric", "region"], sort=False):
-            field = _free(names.field(str(metric), str(region)), fields)
-            measures[str(metric), str(region)] = field
-            fields[field] = _numbers([str(sample) for sample in rows["sample"]], rows["value"])
-    return fields, measures
+            fields[directory[str(metric), str(region)]] = _numbers(
+                [str(sample) for sample in rows["sample"]], rows["value"]
+            )
+    return fields
 
 
-def _groups(run: AuditedRun, ids: Sequence[str], names: Names) -> dict[str, dict[str, str]]:
+def _groups(run: AuditedRun, ids: Sequence[str], directory: Directory) -> dict[str, dict[str, str]]:
     fields: dict[str, dict[str, str]] = {}
     columns = [(f"group_{group}", ("group", group)) for group in run.manifest.groups]
     for column, parts in [*columns, ("split", ("split",)), ("subject", ("subject",))]:
         if column not in run.samples:
             continue
         texts = ((sample, _text(value)) for sample, value in zip(ids, run.samples[column], strict=True))
-        fields[_free(names.field(*parts), fields)] = {
-            sample: text for sample, text in texts if text is not None
-        }
+        fields[directory[parts]] = {sample: text for sample, text in texts if text is not None}
     return fields
 
 
-def _clusters(run: AuditedRun) -> dict[str, str]:
-    rows = _clustered(run)
-    return {
-        str(sample): f"{target_class} {int(cluster)}"
-        for sample, target_class, cluster in zip(
-            rows["sample"], rows["target_class"], rows["cluster"], strict=True
-        )
-    }
+def pattern_name(cluster: Cluster) -> str:
+    """A cluster's name, with the number it has in the report."""
+    return f"{cluster.target_class} {cluster.index + 1}"
+
+
+def _clusters(
+    fiftyone: Any, run: AuditedRun, names: Names, patterns: Sequence[Cluster], media: Path
+) -> dict[str, dict[str, Any]]:
+    """The cluster of each sample, its place in it, and on a cluster's first members the mean map, in their frame."""
+    cluster: dict[str, str] = {}
+    rank: dict[str, float] = {}
+    maps: dict[str, Any] = {}
+    folder = media / names.cluster_map
+    folder.mkdir(parents=True, exist_ok=True)
+    for pattern in patterns:
+        for place, sample in enumerate(pattern.members):
+            cluster[sample], rank[sample] = pattern_name(pattern), float(place)
+        for sample in pattern.members[:EXEMPLARS]:
+            size = image_size(run.source(sample).image)
+            box = Frame.of(size, run.manifest.preprocessing).box()
+            path = folder / f"{len(maps):06d}.png"
+            write_png(place_map(pattern.mean_map, box, size), path)
+            maps[sample] = fiftyone.Heatmap(map_path=str(path.absolute()), range=[0, 255])
+    return {names.cluster: cluster, names.rank: rank, names.cluster_map: maps}
 
 
 def _layout(run: AuditedRun) -> dict[str, tuple[float, float]]:
     """The classes' embeddings side by side: each was made for itself, on its own scale."""
     points: dict[str, tuple[float, float]] = {}
-    rows = _clustered(run)
+    rows = clustered(run)
     for column, (_, part) in enumerate(rows.groupby("target_class", sort=True)):
         plane = part[["x", "y"]].to_numpy(dtype=float)
         finite = np.isfinite(plane).all(axis=1)
@@ -189,16 +207,6 @@ def _layout(run: AuditedRun) -> dict[str, tuple[float, float]]:
     return points
 
 
-def _clustered(run: AuditedRun) -> pd.DataFrame:
-    """The clusters of the run's first clustered method and target: a sample is in one of them at most."""
-    rows = run.clusters
-    if not len(rows):
-        return rows
-    first = rows.iloc[0]
-    chosen: pd.DataFrame = rows[(rows["method"] == first["method"]) & (rows["target"] == first["target"])]
-    return chosen
-
-
 def _numbers(ids: Sequence[str], values: Iterable[Any]) -> dict[str, float]:
     """Numbers by sample; one that is not defined is absent, for FiftyOne would sort NaN among them."""
     pairs = ((sample, float(value)) for sample, value in zip(ids, values, strict=True))
@@ -207,11 +215,3 @@ def _numbers(ids: Sequence[str], values: Iterable[Any]) -> dict[str, float]:
 
 def _text(value: object) -> str | None:
     return None if value is None or value != value or str(value) in {"", "<NA>"} else str(value)  # noqa: PLR0124 - NaN
-
-
-def _free(name: str, taken: Mapping[str, object]) -> str:
-    """The name, or the name with a number where two regions or groups differ only in what a field cannot hold."""
-    number, free = 2, name
-    while free in taken:
-        free, number = f"{name}_{number}", number + 1
-    return free

@@ -101,7 +101,12 @@ def _fill(target: Any, fiftyone: Any, run: AuditedRun, *, names: Names, base: Re
 def _undo(target: Any, fiftyone: Any, names: Names, base: Record, *, exists: bool) -> None:
     """Takes away what an export that failed had written."""
     if exists:
-        written = [field for field in target.get_field_schema() if field.startswith(f"{names.key}_")]
+        others = {field for record in records(target).values() for field in record.fields}
+        written = [
+            field
+            for field in target.get_field_schema()
+            if field.startswith(f"{names.key}_") and field not in others
+        ]
         views = [view for view in target.list_saved_views() if view.startswith(f"{names.key}: ")]
         layout = names.layout if names.layout in target.list_brain_runs() else None
         strip(target, fiftyone, Record(**{**vars(base), "fields": written, "views": views, "layout": layout}))

@@ -1,25 +1,31 @@
-"""Findings as saved views: exemplars, counter-exemplars, and everybody concerned with the strongest first."""
+"""Findings and clusters as saved views: exemplars, counter-exemplars, and all concerned with the strongest first."""
 
 from __future__ import annotations
 
+import importlib
+import math
 from typing import TYPE_CHECKING, Any
+
+from camaudit.browse.content import pattern_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from camaudit.browse.content import Content
     from camaudit.browse.names import Names
-    from camaudit.types import AuditedRun, Finding
+    from camaudit.types import AuditedRun, Cluster, Finding
 
 COLOURS = {"issue": "#d62f2f", "tip": "#d99a1c", "passed": "#2e8b57"}
 NEUTRAL = "#7a7f87"
+LONGEST = 90
+"""Of a view's name; FiftyOne allows 100 characters."""
 SHOWN = ("issue", "tip", "passed")
 
 
 def save_views(
     dataset: Any, fiftyone: Any, run: AuditedRun, *, names: Names, content: Content, ids: Mapping[str, str]
 ) -> list[str]:
-    """Saves the views of every finding that names samples or a class.
+    """Saves the views of every finding that names samples or a class, and of every cluster.
 
     Args:
         dataset: with the fields of the run.
@@ -33,30 +39,50 @@ def save_views(
         The names of the saved views.
     """
     saved: list[str] = []
+    slug = importlib.import_module("fiftyone.core.utils").to_slug
+    # a view whose name reads the same in an address takes the place of the other
+    taken = {slug(view) for view in dataset.list_saved_views()}
 
-    def save(name: str, view: Any, finding: Finding) -> None:
-        free, number = name, 2
-        while free in saved:
-            free, number = f"{name} ({number})", number + 1
-        colour = COLOURS.get(finding.status, NEUTRAL)
-        dataset.save_view(free, view, description=finding.title, color=colour, overwrite=True)
+    def save(subject: str, view: Any, description: str, colour: str, suffix: str = "") -> None:
+        kept = LONGEST - len(suffix)
+        name = subject if len(subject) <= kept else f"{subject[: kept - 1]}…"
+        free, number = name + suffix, 2
+        while slug(free) in taken:
+            free, number = f"{name}{suffix} ({number})", number + 1
+        dataset.save_view(free, view, description=description, color=colour)
+        taken.add(slug(free))
         saved.append(free)
 
     for finding in run.findings:
         if finding.status not in SHOWN:
             continue
+        colour = COLOURS.get(finding.status, NEUTRAL)
         base = f"{names.key}: {finding.code} {_subject(finding)} {finding.status}"
         for role, samples in (("exemplars", finding.samples), ("counter-exemplars", finding.counter_samples)):
             chosen = [ids[sample] for sample in samples if sample in ids]
             if chosen:
-                save(f"{base}, {role}", dataset.select(chosen, ordered=True), finding)
+                save(base, dataset.select(chosen, ordered=True), finding.title, colour, f", {role}")
         if finding.target_class is not None or finding.group:
-            save(
-                f"{base}, all",
-                _concerned(dataset, fiftyone, run, finding, names=names, content=content),
-                finding,
-            )
+            concerned = _concerned(dataset, fiftyone, run, finding, names=names, content=content)
+            save(base, concerned, finding.title, colour, ", all")
+    for pattern in content.patterns:
+        members = dataset.match(fiftyone.ViewField(names.cluster) == pattern_name(pattern)).sort_by(
+            names.rank
+        )
+        save(f"{names.key}: pattern {pattern_name(pattern)}", members, _described(run, pattern), NEUTRAL)
     return saved
+
+
+def _described(run: AuditedRun, pattern: Cluster) -> str:
+    """Size, what the evidence lies on and how often the model errs, in a line."""
+    shares = [
+        f"{share:.0%} of the evidence on {region}"
+        for region, share in sorted(pattern.region_shares.items(), key=lambda item: -item[1])
+        if "+" not in region or region not in run.manifest.roles
+    ]
+    errs = [f"{pattern.error_rate:.0%} of them wrong"] if math.isfinite(pattern.error_rate) else []
+    count = len(pattern.members)
+    return "; ".join([f"{count} {'image' if count == 1 else 'images'}", *errs, *shares])
 
 
 def _concerned(
@@ -70,12 +96,12 @@ def _concerned(
         classes = names.label if is_true_class else names.prediction
         view = view.match(field(f"{classes}.label") == finding.target_class)
     for group, value in finding.group.items():
-        view = view.match(field(names.field("group", group)) == value)
-    measure = _measure(finding, content.measures)
+        view = view.match(field(content.directory["group", group]) == value)
+    measure = _measure(finding, content.directory.fields)
     return view if measure is None else view.sort_by(measure, reverse=finding.role != "object")
 
 
-def _measure(finding: Finding, measures: Mapping[tuple[str, str], str]) -> str | None:
+def _measure(finding: Finding, measures: Mapping[tuple[str, ...], str]) -> str | None:
     """The field that orders the samples: what decided the finding, or what its first rung looked at."""
     effects = [finding.effect, *finding.evidence.values()]
     wanted: Sequence[str] = [effect.name for effect in effects if effect is not None]

@@ -7,7 +7,15 @@ description to look at, not a test: it was found in the very maps that describe 
 
 from __future__ import annotations
 
-from camaudit.clusters.describe import assign, describe, enrichment
+from camaudit.clusters.describe import assign, clustered, describe, described, enrichment
 from camaudit.clusters.spray import ClusterResult, spectral_clusters
 
-__all__ = ["ClusterResult", "assign", "describe", "enrichment", "spectral_clusters"]
+__all__ = [
+    "ClusterResult",
+    "assign",
+    "clustered",
+    "describe",
+    "described",
+    "enrichment",
+    "spectral_clusters",
+]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from camaudit.clusters.spray import spectral_clusters
 from camaudit.statistics import MINIMUM, mean_interval
+from camaudit.statistics.units import units
 from camaudit.types import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from camaudit.types import AuditedRun
 
 MEMBER_COLUMNS = {
     **dict.fromkeys(("sample", "method", "target", "target_class"), "str"),
@@ -77,6 +80,26 @@ def assign(
     return table.astype(MEMBER_COLUMNS)
 
 
+def clustered(run: AuditedRun) -> pd.DataFrame:
+    """The clusters of a run's first clustered method and target: a sample is in one of them at most."""
+    rows = run.clusters
+    if rows.empty:
+        return rows
+    first = rows.iloc[0]
+    chosen: pd.DataFrame = rows[(rows["method"] == first["method"]) & (rows["target"] == first["target"])]
+    return chosen
+
+
+def described(run: AuditedRun) -> list[Cluster]:
+    """`describe` the clusters of a run's first clustered method and target."""
+    rows = clustered(run)
+    if rows.empty:
+        return []
+    method, target = str(rows["method"].iloc[0]), str(rows["target"].iloc[0])
+    maps = {str(sample): run.attribution(str(sample), method, target).values for sample in rows["sample"]}
+    return describe(rows, maps, run.measurements, run.samples)
+
+
 def describe(
     assignments: pd.DataFrame,
     maps: Mapping[str, NDArray[np.floating]],
@@ -127,44 +150,48 @@ def mean_map(maps: list[NDArray[np.floating]]) -> NDArray[np.float32]:
     return (total / len(maps)).astype(np.float32)
 
 
-def enrichment(assignments: pd.DataFrame, measurements: pd.DataFrame) -> pd.DataFrame:
+def enrichment(assignments: pd.DataFrame, measurements: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     """How much of each cluster's evidence lies in each region, against the rest of its class.
 
     A cluster is suspicious for an attribute region that holds more of its mass than of the mass of the rest of the
-    class (any share, where the class has no other cluster), and more than the region's share of the image, beyond
-    the 95 % interval of the excess. A description, not a test: the clusters were found in the same maps.
+    class (any share, where the class has no other cluster), and more than the region's share of the image, both
+    beyond the 95 % interval. A description, not a test: the clusters were found in the same maps.
 
     Args:
         assignments: the table from `assign`.
         measurements: rows of `camaudit.types.Measurement`; ``mass`` and ``excess`` are read.
+        samples: the run's samples table; intervals are over its subjects, where it has them.
 
     Returns:
         One row a cluster and region, the suspicious first and among them the largest share: ``target_class, cluster,
-        region, role, n, share`` (mean mass), ``low, high`` (its BCa interval, NaN for fewer than 10 samples),
+        region, role, n, share`` (mean mass), ``low, high`` (its BCa interval, NaN for fewer than 10 samples or subjects),
         ``rest`` (mean mass over the class's other clusters, NaN without any), ``chance`` (the region's mean share of
         the image), ``suspicious``.
     """
     mass = _of_clusters(measurements, assignments, "mass")
     excess = _of_clusters(measurements, assignments, "excess")
     keys = ["target_class", "cluster", "region", "role"]
-    above = {key: part["value"].to_numpy() for key, part in excess.groupby(keys)}
+    above = dict(iter(excess.groupby(keys)))
+    subjects = samples.set_index("sample")["subject"] if "subject" in samples else pd.Series(dtype=object)
     rows = []
     for key, part in mass.groupby(keys):
         target_class, cluster, region, role = key
         same = (mass["target_class"] == target_class) & (mass["region"] == region)
         rest = float(mass.loc[same & (mass["cluster"] != cluster), "value"].mean())
-        share = _interval(part["value"].to_numpy())
-        over = _interval(above.get(key, np.empty(0)))
-        more = role == "attribute" and over[1] > 0 and not share[0] <= rest
+        share = _interval(part, subjects)
+        over = _interval(above.get(key, part.iloc[:0]), subjects)
+        more = role == "attribute" and over[1] > 0 and not share[1] <= rest
         rows.append((*key, len(part), *share, rest, share[0] - over[0], more))
     table = pd.DataFrame(rows, columns=list(ENRICHMENT_COLUMNS)).astype(ENRICHMENT_COLUMNS)
     return table.sort_values(["suspicious", "share"], ascending=False, kind="stable", ignore_index=True)
 
 
-def _interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Mean and ends of its interval; the ends are NaN for fewer than `MINIMUM` values."""
-    estimate, low, high, n = mean_interval(values, seed=0)
-    return (estimate, low, high) if n >= MINIMUM else (estimate, float("nan"), float("nan"))
+def _interval(rows: pd.DataFrame, subjects: pd.Series[Any]) -> tuple[float, float, float]:
+    """Mean and ends of its interval; the ends are NaN for fewer than `MINIMUM` values or subjects."""
+    values, whose = rows["value"].to_numpy(), subjects.reindex(rows["sample"]).to_numpy()
+    estimate, low, high, _ = mean_interval(values, whose, seed=0)
+    enough = units(values, whose).sums.size >= MINIMUM
+    return (estimate, low, high) if enough else (estimate, float("nan"), float("nan"))
 
 
 def _of_clusters(measurements: pd.DataFrame, assignments: pd.DataFrame, metric: str) -> pd.DataFrame:

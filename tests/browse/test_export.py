@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from tests.synthetic_run import SyntheticRun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from camaudit.types import AttributionMap
 
 pytestmark = pytest.mark.mongo
 
@@ -127,7 +130,7 @@ def test_measures_are_numbers_that_can_be_filtered(biased: SyntheticRun, dataset
 def test_groups_and_clusters_are_text(biased: SyntheticRun, dataset: str) -> None:
     exported = to_fiftyone(biased, dataset)
     assert exported.distinct("biased_group_gender") == ["man", "woman"]
-    clusters = {row.sample: f"{row.target_class} {row.cluster}" for row in biased.clusters.itertuples()}
+    clusters = {row.sample: f"{row.target_class} {row.cluster + 1}" for row in biased.clusters.itertuples()}
     assert by_sample(exported, "biased_cluster") == clusters
 
 
@@ -213,7 +216,7 @@ def test_a_key_is_taken_once(biased: SyntheticRun, dataset: str) -> None:
     with pytest.raises(RunError, match="already holds a run under the key 'biased'"):
         to_fiftyone(biased, dataset)
     again = to_fiftyone(biased.but(findings=()), dataset, overwrite=True)
-    assert again.list_saved_views() == []
+    assert all(view.startswith("biased: pattern ") for view in again.list_saved_views())
     assert again.list_runs() == ["biased"]
 
 
@@ -226,7 +229,7 @@ def test_replacing_one_run_keeps_the_other(
     assert again.list_runs() == ["balanced", "biased"]
     assert len(again) == 16
     assert again.list_saved_views()
-    assert all(view.startswith("balanced: ") for view in again.list_saved_views())
+    assert all(view.startswith(("balanced: ", "biased: pattern ")) for view in again.list_saved_views())
     names = [group.name for group in again.app_config.sidebar_groups]
     assert len(names) == len(set(names))
 
@@ -296,3 +299,76 @@ def test_an_export_that_fails_leaves_nothing(
         left = fiftyone.load_dataset(dataset)
         assert not any(field.startswith("biased_") for field in left.get_field_schema())
         assert left.list_runs() == ["balanced"]
+
+
+def test_an_export_that_fails_leaves_the_run_whose_key_begins_like_its_own(
+    biased: SyntheticRun, balanced: SyntheticRun, dataset: str
+) -> None:
+    whole = to_fiftyone(balanced, dataset, key="a_b")
+    fields, views = set(whole.get_field_schema()), whole.list_saved_views()
+    image = biased.source("img_007").image
+    aside = image.with_suffix(".aside")
+    image.rename(aside)
+    with pytest.raises(DataError, match="img_007"):
+        to_fiftyone(biased, dataset, key="a")
+    aside.rename(image)
+    whole.reload()
+    assert set(whole.get_field_schema()) == fields
+    assert whole.list_saved_views() == views
+    assert whole.count_values("a_b_sample") != {None: 16}
+
+
+def test_names_in_other_scripts_do_not_take_each_others_place(tmp_path: Path, dataset: str) -> None:
+    run = SyntheticRun(tmp_path, count=16, classes=("医師", "看護師"), names=("器具", "髪", "顔", "白衣"))
+    targets = ("predicted", "class:医師", "class:看護師")
+    groups = {"group_性別": run.samples["group_gender"], "group_年齢": "若い"}
+    samples = run.samples.drop(columns="group_gender").assign(**groups)
+    manifest = dataclasses.replace(run.manifest, targets=targets, groups=("性別", "年齢"))
+
+    def attribution(sample: str, method: str | None = None, target: str | None = None) -> AttributionMap:
+        return plain(sample, method, "label" if target == targets[2] else "predicted")
+
+    plain = run.attribution
+    found = [
+        dataclasses.replace(run.findings[0], target_class=name, group={"性別": value})
+        for name in ("医師", "看護師")
+        for value in ("man", "woman")
+    ]
+    verdict = dataclasses.replace(run.verdict, finding=0)
+    exported = to_fiftyone(
+        run.but(samples=samples, manifest=manifest, attribution=attribution, findings=found, verdict=verdict),
+        dataset,
+        key="a",
+    )
+    assert set(exported.distinct("a_group_性別")) == {"man", "woman"}
+    assert exported.distinct("a_group_年齢") == ["若い"]
+    paths = [{h.map_path for h in exported.values(f"a_gradcam_class_{name}")} for name in ("医師", "看護師")]
+    assert len(paths[0] | paths[1]) == 32
+    listed = {view for view in exported.list_saved_views() if ", all" in view}
+    assert len(listed) == 4
+    for view in listed:
+        assert len(set(exported.load_saved_view(view).values("a_group_性別"))) <= 1
+
+
+def test_clusters_are_saved_views_with_the_exemplars_first(biased: SyntheticRun, dataset: str) -> None:
+    exported = to_fiftyone(biased, dataset)
+    for (name, index), part in biased.clusters.groupby(["target_class", "cluster"]):
+        view = f"biased: pattern {name} {index + 1}"
+        members = exported.load_saved_view(view)
+        assert members.values("biased_sample") == list(part.sort_values("rank")["sample"])
+        assert members.values("biased_cluster_rank") == [float(place) for place in range(len(part))]
+        shown = [heatmap is not None for heatmap in members.values("biased_cluster_map")]
+        assert shown == [place < 6 for place in range(len(part))]
+        description = exported.get_saved_view_info(view)["description"]
+        assert description.startswith(f"{len(part)} image")
+        for said in ("of them wrong", "of the evidence on tool", "of the evidence on hair"):
+            assert said in description
+        assert "hair+face" not in description
+
+
+def test_a_view_with_a_long_name_is_saved(biased: SyntheticRun, dataset: str) -> None:
+    long = [
+        dataclasses.replace(biased.findings[0], region=f"{'region+' * 30}{end}") for end in ("hair", "face")
+    ]
+    exported = to_fiftyone(biased.but(findings=long), dataset)
+    assert sum(view.endswith(", all") or ", all (" in view for view in exported.list_saved_views()) == 2

@@ -73,7 +73,7 @@ def test_maps_without_mass_and_classes_without_maps_have_no_rows(run: SimpleName
     nothing = assign({}, method="gradcam", target="predicted", seed=0)
     assert nothing.dtypes.astype(str).to_dict() == MEMBER_COLUMNS
     assert describe(nothing, {}, run.measurements, run.samples) == []
-    assert list(enrichment(nothing, run.measurements)) == list(ENRICHMENT_COLUMNS)
+    assert list(enrichment(nothing, run.measurements, run.samples)) == list(ENRICHMENT_COLUMNS)
 
 
 def test_a_cluster_says_who_is_in_it_and_where_they_look(run: SimpleNamespace) -> None:
@@ -102,7 +102,7 @@ def test_without_labels_there_is_no_error_rate(run: SimpleNamespace) -> None:
 
 
 def test_the_cluster_on_the_attribute_is_the_suspicious_one(run: SimpleNamespace) -> None:
-    table = enrichment(run.assignments, run.measurements)
+    table = enrichment(run.assignments, run.measurements, run.samples)
     assert table.dtypes.astype(str).to_dict() == ENRICHMENT_COLUMNS
     assert len(table) == 6
     assert list(table["suspicious"]) == [True] + [False] * 5
@@ -124,7 +124,7 @@ def test_a_class_with_one_cluster_is_held_against_chance_alone(run: SimpleNamesp
     swapped = run.measurements.assign(
         role=run.measurements["role"].map({"object": "attribute", "attribute": "object"})
     )
-    table = enrichment(run.assignments, swapped)
+    table = enrichment(run.assignments, swapped, run.samples)
     doctors = table.query("target_class == 'doctor' and region == 'tool'").iloc[0]
     assert doctors["suspicious"]
     assert np.isnan(doctors["rest"])
@@ -132,7 +132,28 @@ def test_a_class_with_one_cluster_is_held_against_chance_alone(run: SimpleNamesp
 
 def test_too_few_members_are_never_suspicious(run: SimpleNamespace) -> None:
     few = run.assignments[run.assignments["rank"] < 9]
-    table = enrichment(few, run.measurements)
+    table = enrichment(few, run.measurements, run.samples)
     assert not table["suspicious"].any()
     assert table["low"].isna().all()
     assert table["share"].notna().all()
+
+
+def test_few_subjects_are_never_suspicious(run: SimpleNamespace) -> None:
+    samples = run.samples.assign(subject=[f"s{at % 8}" for at in range(len(run.samples))])
+    table = enrichment(run.assignments, run.measurements, samples)
+    assert not table["suspicious"].any()
+    assert table["low"].isna().all()
+
+
+def test_the_interval_is_over_subjects(run: SimpleNamespace) -> None:
+    """Ten samples are as many units as ten subjects with three copies of a sample each."""
+    one = run.assignments.query("target_class == 'nurse' and cluster == 0").head(10)
+    copies = pd.concat([one.assign(sample=one["sample"] + f"_{k}") for k in range(3)])
+    measured = run.measurements[run.measurements["sample"].isin(one["sample"])]
+    thrice = pd.concat([measured.assign(sample=measured["sample"] + f"_{k}") for k in range(3)])
+    people = pd.DataFrame(
+        {"sample": copies["sample"], "subject": copies["sample"].str.rsplit("_", n=1).str[0]}
+    )
+    plain = enrichment(one, measured, run.samples)
+    found = enrichment(copies, thrice, people)
+    assert found[["low", "high"]].to_numpy() == pytest.approx(plain[["low", "high"]].to_numpy())
