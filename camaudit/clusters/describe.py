@@ -13,7 +13,7 @@ from camaudit.statistics.units import units
 from camaudit.types import Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -90,9 +90,11 @@ def clustered(run: AuditedRun) -> pd.DataFrame:
     return chosen
 
 
-def described(run: AuditedRun) -> list[Cluster]:
-    """`describe` the clusters of a run's first clustered method and target."""
+def described(run: AuditedRun, classes: Collection[str] | None = None) -> list[Cluster]:
+    """`describe` the clusters of a run's first clustered method and target, of these classes or of all."""
     rows = clustered(run)
+    if classes is not None:
+        rows = rows[rows["target_class"].isin(classes)]
     if rows.empty:
         return []
     method, target = str(rows["method"].iloc[0]), str(rows["target"].iloc[0])

@@ -6,11 +6,10 @@ pictures.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from camaudit.report.colormap import INFERNO
 
@@ -29,7 +28,6 @@ OPACITY = 0.82
 RAMP: NDArray[np.uint8] = INFERNO[np.linspace(45, 255, 256).round().astype(int)]
 """Colours of the levels 0 to 255: inferno without its blacks, which would read as shadows in the picture."""
 
-DASHES: Mapping[Role, tuple[float, float] | None] = {"object": None, "attribute": (6, 4), "context": (2, 4)}
 """Drawn and left-out length of a region's outline, in pixels, by role."""
 
 COLOURS = (
@@ -96,23 +94,6 @@ def overlay(picture: NDArray[np.uint8], values: NDArray[np.float32]) -> Image.Im
     alpha = _opacity()[index][..., None]
     mixed = picture * (1 - alpha) + RAMP[index] * alpha
     return Image.fromarray(mixed.round().astype(np.uint8))
-
-
-def outlines(
-    image: Image.Image, masks: Mapping[str, NDArray[np.bool_]], roles: Mapping[str, Role]
-) -> Image.Image:
-    """A copy of the image with every region's outline: the colour says which region, the dashes which role."""
-    drawn = image.convert("RGB")
-    brush = ImageDraw.Draw(drawn)
-    width = max(1, round(max(image.size) / 160))
-    colours = outline_colours(roles)
-    for name in in_drawing_order(masks, roles):
-        for ring in rings(masks[name]):
-            closed = [*ring, ring[0]]
-            brush.line(closed, fill="#101418", width=width * 3)
-            for piece in _dashed(closed, DASHES[roles[name]], width):
-                brush.line(piece, fill=colours[name], width=width)
-    return drawn
 
 
 def outline_path(mask: NDArray[np.bool_], *, side: int = 128) -> str:
@@ -222,28 +203,6 @@ def _simplify_ring(ring: list[Point], tolerance: float) -> list[Point]:
             keep[middle] = True
             stack += [(first, middle), (middle, last)]
     return [(float(x), float(y)) for x, y in closed[:-1][keep[:-1]]]
-
-
-def _dashed(closed: list[Point], dash: tuple[float, float] | None, scale: float) -> Iterator[list[Point]]:
-    """The drawn pieces of a polyline."""
-    if dash is None:
-        yield closed
-        return
-    on, off = dash[0] * scale, dash[1] * scale
-    position = 0.0
-    for (x0, y0), (x1, y1) in pairwise(closed):
-        length = float(np.hypot(x1 - x0, y1 - y0))
-        done = 0.0
-        while done < length:
-            phase = position % (on + off)
-            rest = (on if phase < on else on + off) - phase
-            end = min(length, done + max(rest, 1e-6))
-            if phase < on:
-                yield [
-                    (x0 + (x1 - x0) * part / length, y0 + (y1 - y0) * part / length) for part in (done, end)
-                ]
-            position += end - done
-            done = end
 
 
 def _short(value: float) -> str:

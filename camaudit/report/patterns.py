@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from camaudit.clusters import describe
+from camaudit.clusters import clustered, described, enrichment
 from camaudit.report import plots, words
 from camaudit.report.drawing import is_union
 from camaudit.report.tables import ordered_regions, shown_classes
@@ -13,6 +13,7 @@ from camaudit.report.tables import ordered_regions, shown_classes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pandas as pd
     from markupsafe import Markup
 
     from camaudit.report.album import Album, Shot
@@ -32,12 +33,13 @@ class Bar(NamedTuple):
 
 
 class Pattern(NamedTuple):
-    """One cluster."""
+    """One cluster; `suspicion` says what makes it worth a look and is empty where nothing does."""
 
     number: int
     size: int
     mean_map: Markup
     errors: str
+    suspicion: str
     regions: tuple[Bar, ...]
     groups: tuple[tuple[str, tuple[Bar, ...]], ...]
     shots: tuple[Shot, ...]
@@ -55,27 +57,27 @@ class Patterns(NamedTuple):
 
 def patterns(run: AuditedRun, album: Album, max_samples: int) -> list[Patterns]:
     """The clusters of the classes that are shown, the largest first."""
-    table = run.clusters
+    table = clustered(run)
     if table.empty:
         return []
     shown = [name for name in shown_classes(run) if (table["target_class"] == name).any()]
     table = table[table["target_class"].isin(shown)]
-    method, target = str(table["method"].iloc[0]), str(table["target"].iloc[0])
-    table = table[(table["method"] == method) & (table["target"] == target)]
-    maps = {str(sample): run.attribution(str(sample), method, target).values for sample in table["sample"]}
-    local = run.measurements[(run.measurements["method"] == method) & (run.measurements["target"] == target)]
-    clusters = describe(table, maps, local, run.samples)
+    target = str(table["target"].iloc[0])
+    clusters = described(run, shown)
+    found = enrichment(table, run.measurements, run.samples)
     made = []
     for name in shown:
         mine = sorted((c for c in clusters if c.target_class == name), key=lambda c: c.index)
         size = sum(len(cluster.members) for cluster in mine)
-        drawn = tuple(_pattern(run, cluster, album, max_samples) for cluster in mine[:SHOWN])
+        drawn = tuple(_pattern(run, cluster, found, album, max_samples) for cluster in mine[:SHOWN])
         made.append(Patterns(name, target, size, drawn, len(mine) - len(drawn)))
     return made
 
 
-def _pattern(run: AuditedRun, cluster: Cluster, album: Album, max_samples: int) -> Pattern:
-    title = f"Mean map of cluster {cluster.index + 1} of class {cluster.target_class}"
+def _pattern(
+    run: AuditedRun, cluster: Cluster, found: pd.DataFrame, album: Album, max_samples: int
+) -> Pattern:
+    title = f"Mean map of pattern {cluster.index + 1} of class {cluster.target_class}"
     errors = ""
     if math.isfinite(cluster.error_rate):
         errors = f"{words.share(cluster.error_rate)} of them wrong"
@@ -84,9 +86,28 @@ def _pattern(run: AuditedRun, cluster: Cluster, album: Album, max_samples: int) 
         size=len(cluster.members),
         mean_map=album.mean_map(cluster.mean_map, title, run.manifest.frame),
         errors=errors,
+        suspicion=_suspicion(cluster, found),
         regions=tuple(_region_bars(run, cluster)),
         groups=tuple(_group_bars(run, cluster)),
         shots=tuple(album.shot(run, member, None) for member in cluster.members[:max_samples]),
+    )
+
+
+def _suspicion(cluster: Cluster, found: pd.DataFrame) -> str:
+    """On which attribute more of the cluster's evidence lies than of the rest of its class: the one that holds most."""
+    mine = found[
+        found["suspicious"]
+        & (found["target_class"] == cluster.target_class)
+        & (found["cluster"] == cluster.index)
+    ]
+    if mine.empty:
+        return ""
+    most = mine.sort_values("share", kind="stable").iloc[-1]
+    ends = f"{words.share(most['low'])} to {words.share(most['high'])}"
+    rest = f"in the rest of the class {words.share(most['rest'])}, " if math.isfinite(most["rest"]) else ""
+    return (
+        f"{words.share(most['share'])} ({ends}) of the evidence lies on {words.region(most['region'])}; "
+        f"{rest}by chance {words.share(most['chance'])}."
     )
 
 

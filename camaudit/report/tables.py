@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from camaudit.report import judgement, plots, words
-from camaudit.statistics import MINIMUM, group_table
+from camaudit.statistics import MINIMUM, association, group_table
 from camaudit.types import Effect
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class GroupTable(NamedTuple):
     """The accuracies of one group column; `group` is empty where there are only labels."""
 
     group: str
+    association: str
     rows: tuple[GroupRow, ...]
     axis: Markup
 
@@ -163,8 +164,22 @@ def group_tables(run: AuditedRun) -> list[GroupTable]:
         pooled = table[(table["group"] == group) & (table["label"] == "")]
         parts = (whole, single) if group == "" else (whole, pooled, cells)
         rows = [_group_row(row, scale) for part in parts for row in part.itertuples()]
-        tables.append(GroupTable(group, tuple(rows), plots.axis_labels(scale)))
+        tables.append(GroupTable(group, _association(run, group), tuple(rows), plots.axis_labels(scale)))
     return tables
+
+
+def _association(run: AuditedRun, group: str) -> str:
+    """How closely a group column goes with the labels; empty where it is not known."""
+    if not group:
+        return ""
+    found = association(run.samples, group, seed=run.manifest.seed)
+    if not math.isfinite(found.estimate):
+        return ""
+    ends = f" [{words.number(found.low, 2)} to {words.number(found.high, 2)}]"
+    return (
+        f"In these data, class and {group} are associated with V = {words.number(found.estimate, 2)}{ends} "
+        "(Cramér's V: 0, one says nothing of the other; 1, one tells the other)."
+    )
 
 
 def ordered_regions(run: AuditedRun) -> Sequence[str]:

@@ -41,7 +41,9 @@ METRICS: Mapping[str, Metric] = {
     "excess": Metric("evidence beyond its share of the area", " points", 100, 0, signed=True),
     "lift": Metric("evidence as a multiple of the area (log2)", "", 1, 2, signed=True),
     "pointing": Metric("maximum on the region or near it", f"{NARROW}%", 100, 0, signed=False),
-    "pointing_centre": Metric("centre of the picture on the region or near it", f"{NARROW}%", 100, 0, signed=False),
+    "pointing_centre": Metric(
+        "centre of the picture on the region or near it", f"{NARROW}%", 100, 0, signed=False
+    ),
     "shift": Metric("shift of the margin beyond control edits", " SD", 1, 2, signed=True),
     "shift_region": Metric("shift of the margin when the region is edited", " SD", 1, 2, signed=True),
     "shift_control": Metric("shift of the margin under control edits", " SD", 1, 2, signed=True),

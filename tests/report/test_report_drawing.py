@@ -107,14 +107,3 @@ def test_unions_have_no_colour_and_no_outline() -> None:
     assert list(drawing.outline_colours(ROLES)) == ["a", "b", "c", "d"]
     assert drawing.in_drawing_order(ROLES, ROLES) == ["d", "b", "c", "a"]
     assert not drawing.is_union("x+y", {"x+y": "object"})
-
-
-def test_outlines_are_drawn_in_the_regions_colours() -> None:
-    image = Image.new("RGB", (160, 160), "#888888")
-    masks = {"a": disc(160, 30), "b": disc(160, 60), "b+c": disc(160, 75)}
-    drawn = drawing.outlines(image, masks, ROLES)
-    pixels = {"#{:02x}{:02x}{:02x}".format(*p) for p in np.asarray(drawn).reshape(-1, 3).tolist()}
-    colours = drawing.outline_colours(ROLES)
-    assert colours["a"] in pixels
-    assert colours["b"] in pixels
-    assert np.unique(np.asarray(image)).tolist() == [0x88]

@@ -14,10 +14,12 @@ from camaudit.report.album import Album
 from camaudit.report.making import thresholds
 from camaudit.report.page import hero
 from tests.report.html_reader import Reader
+from tests.synthetic_run import SyntheticRun
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from camaudit.types import Said
-    from tests.synthetic_run import SyntheticRun
 
 
 def test_what_is_used_though_the_maps_do_not_lie_there_is_not_attended(biased: SyntheticRun) -> None:
@@ -98,3 +100,25 @@ def test_the_page_prints_what_decides(page: str) -> None:
     for figure in ("3 points", "0.2 SD", "q ≤ 0.01", "12 images"):
         assert figure in said
     assert "maximum within 15 px" in page
+
+
+def test_a_pattern_that_lies_on_an_attribute_more_than_its_class_is_worth_a_look(tmp_path: Path) -> None:
+    page = render(SyntheticRun(tmp_path, count=120))
+    marked = [
+        e.attributes["class"]
+        for e in Reader(page).elements
+        if e.attributes.get("class") in {"cluster", "suspicion"}
+    ]
+    assert sorted(marked) == ["cluster"] * 4 + ["suspicion"] * 2  # one of two patterns in each of two classes
+    assert page.count("of the evidence lies on hair and face; in the rest of the class") == 2
+
+
+def test_the_report_says_how_closely_class_and_group_go_together(biased: SyntheticRun) -> None:
+    assert "class and gender are associated with V = 0 [0 to" in render(biased)
+    samples = biased.samples.assign(
+        group_gender=biased.samples["label"].map({"doctor": "man", "nurse": "woman"})
+    )
+    assert "class and gender are associated with V = 1.00 [1.00 to 1.00]" in render(
+        biased.but(samples=samples)
+    )
+    assert "Cramér" not in render(biased.but(samples=biased.samples.assign(group_gender="woman")))
