@@ -29,11 +29,9 @@ class RunError(CamauditError):
     """A run directory is in the way, incomplete, or belongs to another configuration, model or data."""
 
 
+class StaleRunError(RunError):
+    """A run that cannot be gone on with: begun with something else, by another version, or its manifest is damaged."""
+
+
 class MissingPartError(CamauditError):
     """Something outside camaudit is needed and is not there: a database server, an optional package."""
-
-
-class NotEnoughEvidenceError(CamauditError):
-    """There are too few samples to decide anything."""
-
-    exit_code = 3

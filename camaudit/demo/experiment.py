@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from camaudit.compare import Comparison, compare
 from camaudit.config import AuditConfig, dump_config, parse_config
 from camaudit.demo.compose import CLASSES, LEGEND, compose
-from camaudit.errors import MissingPartError, RunError
+from camaudit.errors import MissingPartError, RunError, StaleRunError
 from camaudit.runs import Progress, Run, Silent, run_config
 
 if TYPE_CHECKING:
@@ -116,9 +116,7 @@ def _audited(config: AuditConfig, out: Path, shown: Progress) -> Run:
     begun = (out / "manifest.json").exists()
     try:
         return run_config(config, out, resume=begun, progress=shown)
-    except RunError:
-        if not begun:
-            raise
+    except StaleRunError:
         shown.note(f"{out} was made from something else; it is made anew")
         shutil.rmtree(out)
         return run_config(config, out, progress=shown)

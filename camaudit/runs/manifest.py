@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from camaudit.errors import RunError
+from camaudit.errors import RunError, StaleRunError
 from camaudit.runs.store import write_text
 from camaudit.types import Preprocessing, RunManifest, Skipped
 
@@ -40,7 +40,8 @@ def read_manifest(run: Path) -> RunManifest:
     """Read ``manifest.json``.
 
     Raises:
-        RunError: the folder is no run, or one of another version of camaudit.
+        RunError: the folder is no run.
+        StaleRunError: it is damaged, or of another version of camaudit.
     """
     path = run / "manifest.json"
     try:
@@ -51,13 +52,13 @@ def read_manifest(run: Path) -> RunManifest:
         raise RunError(msg) from None
     except (OSError, ValueError, TypeError) as error:
         msg = f"{path} is damaged: {error}. Run the audit again."
-        raise RunError(msg) from None
+        raise StaleRunError(msg) from None
     if values.get("schema_version") != SCHEMA_VERSION:
         msg = (
             f"{run} has the layout {values.get('schema_version')}, this camaudit reads layout {SCHEMA_VERSION}. "
             "Run the audit again, or use the camaudit it was made with."
         )
-        raise RunError(msg)
+        raise StaleRunError(msg)
     try:
         lists = ("classes", "grid", "frame", "methods", "targets", "groups", "warnings")
         recipe: dict[str, Any] = {
@@ -69,7 +70,7 @@ def read_manifest(run: Path) -> RunManifest:
         return RunManifest(**values)
     except (AttributeError, KeyError, TypeError) as error:
         msg = f"{path} is damaged: {error}. Run the audit again."
-        raise RunError(msg) from None
+        raise StaleRunError(msg) from None
 
 
 def with_stage(manifest: RunManifest, stage: str, state: str, seconds: float | None = None) -> RunManifest:

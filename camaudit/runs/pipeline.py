@@ -11,12 +11,13 @@ import torch
 
 from camaudit.config import AuditConfig, AuditSettings, dump_config, parse_section, parse_target
 from camaudit.data import open_dataset
-from camaudit.errors import RunError
+from camaudit.errors import StaleRunError
 from camaudit.explain import get_method
 from camaudit.models import open_model
 from camaudit.runs import folder, stages, store
+from camaudit.runs.device import enough_memory, full_precision
 from camaudit.runs.fit import check_labels, check_targets, find_device
-from camaudit.runs.job import Job, new_manifest, resolved
+from camaudit.runs.job import Job, batch_size, new_manifest, resolved
 from camaudit.runs.manifest import read_manifest, with_stage, write_manifest
 from camaudit.runs.progress import Progress, Silent
 from camaudit.runs.run import Run
@@ -113,9 +114,10 @@ def _audit(
     config = resolved(config, model, device)
     home = next(model.module.parameters(), torch.zeros(0)).device
     try:
-        model.module.to(device)
-        job = Job(data, model, config, out, device, strict, progress or Silent())
-        return _resumed(job) if resume else _begun(job)
+        with full_precision(), enough_memory(batch_size(config, device)):
+            model.module.to(device)
+            job = Job(data, model, config, out, device, strict, progress or Silent())
+            return _resumed(job) if resume else _begun(job)
     finally:
         model.module.to(home)
 
@@ -142,7 +144,8 @@ def _continued(out: Path, fresh: RunManifest) -> RunManifest:
     """The manifest of the run that is gone on with.
 
     Raises:
-        RunError: there is none, or it was made from something else.
+        RunError: there is none.
+        StaleRunError: it was made from something else.
     """
     found = read_manifest(out)
     for what, value in fresh.hashes.items():
@@ -151,7 +154,7 @@ def _continued(out: Path, fresh: RunManifest) -> RunManifest:
                 f"{out} was begun with another {what}; a run that mixes two would mean nothing. "
                 "Restore it, or start a new run with another --out."
             )
-            raise RunError(msg)
+            raise StaleRunError(msg)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,7 @@ import camaudit as ca
 from camaudit.config import load_config
 from camaudit.data import Dataset
 from camaudit.errors import ConfigError, DataError, ModelError, RunError
-from camaudit.runs import concluding, pipeline, run_config
+from camaudit.runs import concluding, pipeline, run_config, stages
 from tests import small_audit
 
 if TYPE_CHECKING:
@@ -501,6 +502,61 @@ def test_images_of_different_size_in_the_models_frame_are_refused_in_any_batch(t
         with pytest.raises(DataError, match=r"96x48.*Set model\.preprocessing\.crop"):
             ca.audit(Dataset.of(listed), model, out=tmp_path / "run", batch_size=size, device="cpu")
         assert not (tmp_path / "run").exists()
+
+
+# ------------------------------------------------------------------ the device
+
+
+def test_too_little_memory_names_the_batch_size_and_leaves_a_run_to_resume(
+    audit_yaml: Path, finished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, batches = stages.measure_batch, []
+
+    def full(batch: Any, *rest: Any) -> Any:
+        batches.append(batch)
+        if len(batches) == 2:
+            msg = "CUDA out of memory. Tried to allocate 9 GiB."
+            raise torch.OutOfMemoryError(msg)
+        return real(batch, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stages, "measure_batch", full)
+        with pytest.raises(
+            RunError, match=r"batches of 8 images: CUDA out of memory\..*audit\.batch_size.*--resume"
+        ):
+            run_config(load_config(audit_yaml), tmp_path / "run")
+    run = run_config(load_config(audit_yaml), tmp_path / "run", resume=True)
+    same_numbers(run, finished)
+
+
+def precision() -> list[str]:
+    """How torch multiplies float32 on a GPU: matrices, convolutions."""
+    if hasattr(torch.backends.cudnn, "conv"):
+        return [torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision]
+    return [str(torch.backends.cuda.matmul.allow_tf32), str(torch.backends.cudnn.allow_tf32)]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_float32_is_not_rounded_to_tf32_and_the_setting_comes_back(
+    audit_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    torch.set_float32_matmul_precision("high")
+    try:
+        before, during = precision(), []
+        real = stages.measure_batch
+
+        def look(*arguments: Any) -> Any:
+            during.append(precision())
+            return 1 / 0 if fails else real(*arguments)
+
+        monkeypatch.setattr(stages, "measure_batch", look)
+        with pytest.raises(ZeroDivisionError) if fails else nullcontext():
+            run_config(load_config(audit_yaml), tmp_path / "run")
+        assert all(one in (["ieee", "ieee"], ["False", "False"]) for one in during)
+        assert during
+        assert precision() == before
+    finally:
+        torch.set_float32_matmul_precision("highest")
 
 
 # ------------------------------------------------------------------ images that cannot be read
