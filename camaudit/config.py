@@ -345,8 +345,9 @@ _TAGS = ("constrained-int", "literal[", "tuple[")
 def _problem(detail: Any, section: type[BaseModel]) -> tuple[str, str]:
     """The key, with what separates it from the problem, and the problem."""
     location = detail["loc"]
-    if location[:2] == ("data", "regions"):
-        location = (*location[:2], *location[3:])
+    if "regions" in location[:2]:  # followed by which kind of regions was tried
+        at = location.index("regions") + 1
+        location = (*location[:at], *location[at + 1 :])
     parts = [str(part) for part in location if part != "[key]" and not str(part).startswith(_TAGS)]
     key = ".".join(parts)
     if detail["type"] == "extra_forbidden":

@@ -36,13 +36,15 @@ def folder(
         attributes: regions the model should not use.
 
     Raises:
+        ConfigError: a name or a pixel value cannot be used.
         DataError: there is no such folder, no sub-folder, or no image.
     """
     if masks is not None and not legend:
         msg = f"The masks in {masks} need a legend, such as legend={{1: 'hair'}}: pixel value to region name."
         raise DataError(msg)
-    regions = LegendConfig(folder=masks, legend=dict(legend)) if legend else None
-    source = DataConfig(format="folder", path=path, regions=regions)
+    regions = {"folder": masks, "legend": dict(legend)} if legend else None
+    values = {"format": "folder", "path": path, "regions": regions}
+    source = parse_section(DataConfig, values, where="camaudit.data.folder")
     roles = {"object": list(objects), "attribute": list(attributes)}
     return read_folder(source, parse_section(RolesConfig, roles, where="camaudit.data.folder"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from camaudit.config import ColumnsConfig, DataConfig, LegendConfig, RolesConfig, parse_section
+from camaudit.config import DataConfig, LegendConfig, RolesConfig, parse_section
 from camaudit.data.dataset import Dataset
 from camaudit.data.roles import as_config, role_of_each
 from camaudit.errors import DataError
@@ -54,16 +54,29 @@ def table(
         split: keep only the rows of this split.
 
     Raises:
+        ConfigError: a name or a pixel value cannot be used.
         DataError: the table cannot be read, lacks a column, or has rows that cannot be used.
     """
     if mask is not None and not legend:
         msg = f"The masks in the column {mask!r} need a legend, such as legend={{1: 'hair'}}: pixel value to region name."
         raise DataError(msg)
-    columns = ColumnsConfig(
-        image=image, label=label, id=id, groups=list(groups), split=split_column, subject=subject
-    )
-    regions = LegendConfig(column=mask, legend=dict(legend)) if legend else dict(masks) if masks else None
-    source = DataConfig(format="table", path=path, columns=columns, regions=regions, split=split)
+    columns = {
+        "image": image,
+        "label": label,
+        "id": id,
+        "groups": list(groups),
+        "split": split_column,
+        "subject": subject,
+    }
+    indexed = {"column": mask, "legend": dict(legend)} if legend else None
+    values = {
+        "format": "table",
+        "path": path,
+        "columns": columns,
+        "regions": indexed or (dict(masks) if masks else None),
+        "split": split,
+    }
+    source = parse_section(DataConfig, values, where="camaudit.data.table")
     roles = {"object": list(objects), "attribute": list(attributes)}
     return read_table(source, parse_section(RolesConfig, roles, where="camaudit.data.table"))
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency
 
-from camaudit.statistics.effects import MINIMUM, distinct
-from camaudit.statistics.intervals import proportion_interval
+from camaudit.statistics.effects import MINIMUM, cell_seed, distinct
+from camaudit.statistics.intervals import Interval, is_constant, mean_interval, proportion_interval
+from camaudit.statistics.units import units
 from camaudit.types import Effect
 
 if TYPE_CHECKING:
@@ -25,8 +26,12 @@ COLUMNS = {
 }
 
 
-def group_table(samples: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
-    """Accuracy per label x group value, with Wilson's 95 % interval.
+def group_table(samples: pd.DataFrame, groups: Sequence[str], *, seed: int = 0) -> pd.DataFrame:
+    """Accuracy per label x group value, with its 95 % interval.
+
+    The interval is Wilson's; where samples share subjects it is that of `mean_interval` over subjects. A
+    bootstrap of fewer than `MINIMUM` subjects, or of subjects that are all right or all wrong, would say
+    nothing: there Wilson's stands as if every subject were one sample, which is at least as wide.
 
     Rows with an empty label are over all labels, rows with an empty group and value over all groups. A
     combination that does not occur has n = 0 and NaN. ``worst`` marks, for every group column, the cell of
@@ -36,20 +41,28 @@ def group_table(samples: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
     Args:
         samples: the run's samples table; samples without a label or a prediction are left out.
         groups: names of the group columns, without ``group_``.
+        seed: with a cell's own key it decides that cell's random numbers.
     """
     judged = samples[samples["label"].notna() & samples["correct"].notna()]
     labels = judged["label"].to_numpy(dtype=object)
     correct = judged["correct"].to_numpy(dtype=bool)
+    subjects = judged["subject"].to_numpy(dtype=object) if "subject" in judged else None
+
+    def row(label: str, group: str, value: str, inside: NDArray[np.bool_]) -> tuple[object, ...]:
+        chosen = None if subjects is None else subjects[inside]
+        name = ("accuracy", label, group, value)
+        found = _accuracy(correct[inside], chosen, seed=cell_seed(name, seed))
+        return label, group, value, found.n, found.estimate, found.low, found.high, False
+
     rows = []
     for label in ("", *sorted(set(labels))):
         in_label = np.full(len(judged), fill_value=True) if label == "" else labels == label
         if len(judged):
-            rows.append(_row(label, "", "", correct[in_label]))
+            rows.append(row(label, "", "", in_label))
         for group in groups:
             column = judged[f"group_{group}"].fillna("").to_numpy(dtype=object)
             rows.extend(
-                _row(label, group, str(value), correct[in_label & (column == value)])
-                for value in distinct(column)
+                row(label, group, str(value), in_label & (column == value)) for value in distinct(column)
             )
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     for group in groups:
@@ -58,9 +71,15 @@ def group_table(samples: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def _row(label: str, group: str, value: str, correct: NDArray[np.bool_]) -> tuple[object, ...]:
-    found = proportion_interval(int(correct.sum()), correct.size)
-    return label, group, value, found.n, found.estimate, found.low, found.high, False
+def _accuracy(correct: NDArray[np.bool_], subjects: NDArray[np.object_] | None, *, seed: int) -> Interval:
+    data = units(correct, subjects)
+    several = data.sums.size
+    if several == correct.size:
+        return proportion_interval(int(correct.sum()), correct.size)
+    if several >= MINIMUM and not is_constant(data):
+        return mean_interval(correct, subjects, seed=seed)
+    wide = proportion_interval(data.mean * several, several)
+    return Interval(data.mean, wide.low, wide.high, data.n)
 
 
 def association(samples: pd.DataFrame, group: str, *, seed: int = 0, resamples: int = 2000) -> Effect:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
-from scipy.stats import binomtest
 
 from camaudit.statistics.units import Units, units
 
@@ -114,9 +114,19 @@ def bca(
     return float(low), float(high)
 
 
-def proportion_interval(hits: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval of a proportion such as an accuracy; NaN where n is 0."""
+def proportion_interval(hits: float, n: int, *, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion such as an accuracy; NaN where n is 0.
+
+    Args:
+        hits: of `n`; not whole where n counts units that are right in part.
+        n: number of units.
+        confidence: such as 0.95.
+    """
     if n == 0:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
-    ends = binomtest(hits, n).proportion_ci(confidence, method="wilson")
-    return Interval(hits / n, float(ends.low), float(ends.high), n)
+    share, z = hits / n, float(ndtri((1 + confidence) / 2))
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    low = 0.0 if hits == 0 else max(middle - reach, 0.0)
+    high = 1.0 if hits == n else min(middle + reach, 1.0)
+    return Interval(share, low, high, n)

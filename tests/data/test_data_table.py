@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
-from camaudit.data import table
-from camaudit.errors import CamauditError, DataError
+from camaudit.data import folder, table
+from camaudit.errors import CamauditError, ConfigError, DataError
 from camaudit.types import MaskFile
 
 if TYPE_CHECKING:
@@ -187,6 +187,26 @@ def test_cells_that_cannot_be_used_are_named_by_their_row(tmp_path: Path, text: 
     path.write_text(text)
     with pytest.raises(DataError, match=words):
         table(path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (
+            {"mask": "mask", "legend": {1: "a+b"}},
+            r"camaudit\.data\.table: regions\.legend\.1: the region name 'a\+b' holds a \+",
+        ),
+        ({"mask": "mask", "legend": {-1: "hair"}}, r"regions\.legend\.-1.*: .*greater than or equal to 0"),
+        ({"masks": {"": "hair"}}, "a name must not be empty"),
+        ({"groups": ["gender", "gender"]}, r"columns: groups names 'gender' more than once"),
+    ],
+)
+def test_names_that_cannot_be_used_are_named(tmp_path: Path, asked: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        table(_csv(tmp_path), **asked)
+    if "legend" in asked:
+        with pytest.raises(ConfigError, match=words.replace("table", "folder")):
+            folder(tmp_path, masks=tmp_path, legend=asked["legend"])
 
 
 def test_files_that_are_no_table_are_named(tmp_path: Path) -> None:

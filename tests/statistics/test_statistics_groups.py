@@ -41,6 +41,38 @@ def test_a_cell_has_its_accuracy_and_wilsons_interval() -> None:
     assert (found["low"], found["high"]) == pytest.approx((low, high))
 
 
+def by_person(samples: pd.DataFrame, size: int) -> pd.DataFrame:
+    """The samples as `size` images each of persons who are rather all right or all wrong."""
+    ordered = samples.sort_values(["label", "group_gender", "correct"], kind="stable").reset_index(drop=True)
+    return ordered.assign(subject=[f"p{number // size}" for number in ordered.index])
+
+
+def test_where_samples_share_subjects_the_interval_is_over_subjects() -> None:
+    people = by_person(table_of(("nurse", "man", True, 60), ("nurse", "man", False, 40)), 5)
+    found = row(group_table(people, ["gender"]), "nurse", "man")
+    alone = row(group_table(people.drop(columns="subject"), ["gender"]), "nurse", "man")
+    assert (found["n"], found["accuracy"]) == (alone["n"], alone["accuracy"]) == (100, 0.6)
+    assert found["high"] - found["low"] > 1.8 * (alone["high"] - alone["low"])
+    pd.testing.assert_frame_equal(group_table(people, ["gender"]), group_table(people[::-1], ["gender"]))
+
+
+@pytest.mark.parametrize("subjects", [None, range(100), [None] * 100])
+def test_subjects_of_one_sample_are_samples(subjects: object) -> None:
+    samples = table_of(("nurse", "man", True, 60), ("nurse", "man", False, 40)).assign(subject=subjects)
+    found = row(group_table(samples, ["gender"]), "nurse", "man")
+    assert (found["low"], found["high"]) == pytest.approx(proportion_confint(60, 100, method="wilson"))
+
+
+@pytest.mark.parametrize(("right", "wrong", "hits", "n"), [(80, 0, 16, 16), (0, 80, 0, 16), (20, 10, 4, 6)])
+def test_few_or_unanimous_subjects_are_wilsons(right: int, wrong: int, hits: int, n: int) -> None:
+    people = by_person(table_of(("nurse", "man", True, right), ("nurse", "man", False, wrong)), 5)
+    found = row(group_table(people, ["gender"]), "nurse", "man")
+    assert (found["n"], found["accuracy"]) == (right + wrong, right / (right + wrong))
+    assert (found["low"], found["high"]) == pytest.approx(
+        proportion_confint(hits, n, method="wilson"), abs=1e-12
+    )
+
+
 def test_rows_are_also_over_all_labels_and_all_groups() -> None:
     table = group_table(BIASED, ["gender"])
     assert len(table) == 3 * 3
