@@ -101,14 +101,16 @@ class Group(NamedTuple):
 
 
 def groups(run: AuditedRun, album: Album, max_samples: int) -> list[Group]:
-    """The findings by status, the gravest first."""
-    scales = scales_of(run.findings)
+    """The findings by status: that of the finding which decides first, the others with the gravest first."""
+    scales, first = scales_of(run.findings), deciding(run)
     made = []
-    for status, title in STATUSES.items():
-        mine = sorted((f for f in run.findings if f.status == status), key=lambda f: -f.severity)
+    for status in sorted(STATUSES, key=lambda status: first is None or status != first.status):
+        title = STATUSES[status]
+        mine = [f for f in run.findings if f.status == status]
+        mine.sort(key=lambda f: (f is not first, -f.severity))
         if not mine:
             continue
-        leading = _leading(mine) if status in {"issue", "tip"} else []
+        leading = _leading(mine) if status in {"issue", "tip"} else [0] if mine[0] is first else []
         others = [finding for index, finding in enumerate(mine) if index not in leading]
         full = tuple(card(run, mine[index], scales, album, max_samples) for index in leading)
         brief = tuple(card(run, finding, scales, None, 0) for finding in others[:LISTED])
@@ -180,12 +182,12 @@ def certainty(run: AuditedRun) -> list[str]:
     """How sure the verdict is, a sentence each."""
     manifest, findings = run.manifest, run.findings
     said = []
-    finding = deciding(run)
-    effect = finding.effect if finding is not None else None
+    effect = _figure(deciding(run))
     if effect is not None and not words.undefined(effect):
         ends, q = words.interval(effect), words.adjusted(effect.q)
+        does = "leaves it open" if run.verdict.status == "insufficient" else "decides"
         said.append(
-            f"The figure that decides: {words.metric(effect.name).name}, {words.estimate(effect)} "
+            f"The figure that {does}: {words.metric(effect.name).name}, {words.estimate(effect)} "
             f"(95{words.NARROW}% interval {ends}; n = {effect.n}{'; ' + q if q else ''})."
         )
     counts = Counter(finding.status for finding in findings)
@@ -204,6 +206,15 @@ def certainty(run: AuditedRun) -> list[str]:
 def deciding(run: AuditedRun) -> Finding | None:
     """The finding that the verdict follows from; None where it follows from all of them together."""
     return run.findings[run.verdict.finding] if run.verdict.finding is not None else None
+
+
+def _figure(finding: Finding | None) -> Effect | None:
+    """The effect that a finding stands on: that of the rung it leaves open, or the one that decided."""
+    if finding is None:
+        return None
+    open_ones = [rung for rung in RUNGS if finding.answers.get(rung) == "open" and rung in finding.evidence]
+    is_open = finding.status == "insufficient" and bool(open_ones)
+    return finding.evidence[open_ones[-1]] if is_open else finding.effect
 
 
 def _effects(finding: Finding) -> Mapping[str, Effect]:

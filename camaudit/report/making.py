@@ -82,7 +82,8 @@ def statistics(run: AuditedRun) -> list[str]:
             "reading order counts."
         ),
         (
-            f"Intervals are 95{words.NARROW}% bootstrap intervals (BCa), for accuracies Wilson's. Under {MINIMUM} images "
+            f"Intervals are 95{words.NARROW}% bootstrap intervals (BCa). An accuracy's is Wilson's where every "
+            f"image is a unit of its own, or where all are right or all wrong. Under {MINIMUM} images "
             "no interval is given."
         ),
         (

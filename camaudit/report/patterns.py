@@ -97,6 +97,7 @@ def _suspicion(cluster: Cluster, found: pd.DataFrame) -> str:
     """On which attribute more of the cluster's evidence lies than of the rest of its class: the one that holds most."""
     mine = found[
         found["suspicious"]
+        & found["rest"].notna()
         & (found["target_class"] == cluster.target_class)
         & (found["cluster"] == cluster.index)
     ]
@@ -104,10 +105,9 @@ def _suspicion(cluster: Cluster, found: pd.DataFrame) -> str:
         return ""
     most = mine.sort_values("share", kind="stable").iloc[-1]
     ends = f"{words.share(most['low'])} to {words.share(most['high'])}"
-    rest = f"in the rest of the class {words.share(most['rest'])}, " if math.isfinite(most["rest"]) else ""
     return (
         f"{words.share(most['share'])} ({ends}) of the evidence lies on {words.region(most['region'])}; "
-        f"{rest}by chance {words.share(most['chance'])}."
+        f"in the rest of the class {words.share(most['rest'])}, by chance {words.share(most['chance'])}."
     )
 
 

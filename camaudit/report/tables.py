@@ -178,7 +178,7 @@ def _association(run: AuditedRun, group: str) -> str:
     ends = f" [{words.number(found.low, 2)} to {words.number(found.high, 2)}]"
     return (
         f"In these data, class and {group} are associated with V = {words.number(found.estimate, 2)}{ends} "
-        "(Cramér's V: 0, one says nothing of the other; 1, one tells the other)."
+        "(Cramér's V: at 0 one says nothing of the other, at 1 it tells the other)."
     )
 
 

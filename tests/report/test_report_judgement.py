@@ -71,6 +71,25 @@ def test_a_finding_without_an_interval_decides_without_a_figure(biased: Syntheti
     assert not any("decides" in sentence for sentence in said)
 
 
+def test_an_undecided_verdict_shows_what_leaves_it_open(biased: SyntheticRun) -> None:
+    """First on the page and in full, with the figure of the rung that is open, though a tip is graver."""
+    asked = biased.findings[0]
+    open_one = dataclasses.replace(
+        asked, status="insufficient", severity=0.0, title="Open.", answers={"attended": "yes", "used": "open"},
+        effect=asked.evidence["attended"],
+    )  # fmt: skip
+    tip = dataclasses.replace(asked, status="tip", severity=0.5)
+    verdict = dataclasses.replace(biased.verdict, status="insufficient", finding=2)
+    run = biased.but(
+        findings=(tip, dataclasses.replace(open_one, title="Another."), open_one), verdict=verdict
+    )
+    first, second = judgement.groups(run, Album(), 2)
+    assert (first.status, second.status) == ("insufficient", "tip")
+    assert [card.finding.title for card in first.full] == ["Open."]
+    used = words.estimate(asked.evidence["used"])
+    assert f"leaves it open: shift of the margin beyond control edits, {used}" in judgement.certainty(run)[0]
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [
@@ -99,7 +118,7 @@ def test_the_page_prints_what_decides(page: str) -> None:
     )
     for figure in ("3 points", "0.2 SD", "q ≤ 0.01", "12 images"):
         assert figure in said
-    assert "maximum within 15 px" in page
+    assert "maximum<br>within 15 px</abbr>" in page
 
 
 def test_a_pattern_that_lies_on_an_attribute_more_than_its_class_is_worth_a_look(tmp_path: Path) -> None:
