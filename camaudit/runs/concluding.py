@@ -17,28 +17,40 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from camaudit.types import Finding, RunManifest, Verdict
+    from camaudit.types import Finding, OutputTarget, RunManifest, Verdict
 
 AVERAGED = ("area", "mass", "excess", "pointing", "pointing_centre", *SHIFTS, *FLIPS)
 
 
-def in_deviations(measurements: pd.DataFrame, samples: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """The measurements with shifts in standard deviations of the margin.
+def in_deviations(
+    measurements: pd.DataFrame,
+    samples: pd.DataFrame,
+    classes: Sequence[str],
+    targets: Sequence[OutputTarget],
+) -> pd.DataFrame:
+    """The measurements with shifts in standard deviations of what they are shifts of.
 
-    The margin of a class is its score minus the best other score; its standard deviation is taken over all audited
-    samples. A margin that does not vary has none: its shifts become NaN.
+    That is the contrast of a contrast's two classes; else the margin of the target's class, its score minus the best
+    other score. The standard deviation is taken over all audited samples. What does not vary has none: its shifts
+    become NaN.
 
     Args:
         measurements: shifts in units of the score.
         samples: with ``score_CLASS`` columns.
         classes: class names.
+        targets: the output targets.
     """
     scores = samples[[f"score_{name}" for name in classes]].to_numpy(dtype=np.float64)
     deviation = {name: float(np.std(_margin(scores, i))) for i, name in enumerate(classes)}
     shifted = measurements["metric"].isin(SHIFTS)
-    unit = measurements.loc[shifted, "target_class"].map(deviation).astype(np.float64)
+    rows = measurements.loc[shifted]
+    unit = rows["target_class"].map(deviation).astype(np.float64)
+    for target in targets:
+        if target.kind == "contrast":
+            first, second = (scores[:, list(classes).index(name)] for name in target.classes)
+            unit = unit.mask(rows["target"] == target.id, float(np.std(first - second)))
     changed = measurements["value"].copy()
-    changed[shifted] = measurements.loc[shifted, "value"] / unit.where(unit > 0)
+    changed[shifted] = rows["value"] / unit.where(unit > 0)
     return measurements.assign(value=changed)
 
 

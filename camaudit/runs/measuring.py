@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -184,10 +185,9 @@ def _intervene(
         after = edited_scores(images[rows], filled[rows], edits.to(images), scores)
         for target in range(chosen.shape[1]):
             classes = chosen[rows, target]
-            before = margins(logits[rows], classes)
-            drops = torch.stack(
-                [before - margins(after[:, i], classes) for i in range(after.shape[1])], dim=1
-            )
+            answer = partial(_answer, settings.targets[target], classes, names=model.classes)
+            before = answer(logits[rows])
+            drops = torch.stack([before - answer(after[:, i]) for i in range(after.shape[1])], dim=1)
             flips = (after.argmax(-1) != logits[rows].argmax(-1)[:, None]).double()
             found["shift_region"][rows, target, column] = drops[:, 0].double()
             found["shift_control"][rows, target, column] = drops[:, 1:].double().mean(1)
@@ -198,6 +198,15 @@ def _intervene(
             found["flip"][rows, target, column] = flips[:, 0]
             found["flip_control"][rows, target, column] = flips[:, 1:].mean(1)
     return found
+
+
+def _answer(
+    target: OutputTarget, classes: torch.Tensor, logits: torch.Tensor, *, names: Sequence[str]
+) -> torch.Tensor:
+    """What an edit is measured by, (batch,): the contrast that the map explains, or the margin of a target's class."""
+    if target.kind == "contrast":
+        return target_scores(target, logits, [None] * len(logits), names)
+    return margins(logits, classes)
 
 
 def _tidy(

@@ -504,6 +504,44 @@ def test_images_of_different_size_in_the_models_frame_are_refused_in_any_batch(t
         assert not (tmp_path / "run").exists()
 
 
+# ------------------------------------------------------------------ a contrast
+
+
+class Third(nn.Module):
+    """Three scores: of disc and square what `Tiny` gives, and one that is always the highest."""
+
+    def __init__(self, *, apart: float) -> None:
+        super().__init__()
+        self.inner, self.apart = Tiny(), apart
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        disc, square = self.inner(images).unbind(1)
+        return torch.stack([disc, disc + 1 + self.apart * (square - disc), disc.new_full(disc.shape, 99)], 1)
+
+
+def contrasted(folder: Path, net: nn.Module, *targets: str) -> pd.DataFrame:
+    """Shifts by target, a row a sample."""
+    model = ca.load_model(net.eval(), classes=["disc", "square", "ring"], preprocessing=RECIPE)
+    data = Dataset.of(samples(folder / "images", count=16))
+    run = ca.audit(data, model, out=folder / "run", device="cpu", targets=targets)
+    rows = run.measurements.query("metric == 'shift_region' and region == 'bar'")
+    return rows.pivot_table(index="sample", columns="target", values="value", dropna=False)
+
+
+def test_an_edit_is_measured_by_the_contrast_that_is_explained(tmp_path: Path) -> None:
+    found = contrasted(tmp_path, Third(apart=1), "contrast:disc,square", "contrast:square,disc", "class:disc")
+    assert found.notna().all(axis=None)
+    one, other = found["contrast:disc,square"], found["contrast:square,disc"]
+    pd.testing.assert_series_equal(one, -other, check_names=False, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(one, found["class:disc"], atol=1e-2)
+
+
+def test_a_contrast_that_does_not_vary_has_no_shift(tmp_path: Path) -> None:
+    found = contrasted(tmp_path, Third(apart=0), "contrast:disc,square", "class:disc")
+    assert found["class:disc"].notna().all()
+    assert not (found["contrast:disc,square"].abs() > 0).any()
+
+
 # ------------------------------------------------------------------ the device
 
 
