@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from camaudit.demo.experiment import DATASET, Experiment, experiment, export
 from camaudit.demo.summary import summary
@@ -39,9 +40,13 @@ def example(name: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
-    return experiment(tmp_path_factory.mktemp("demo"), test_per_cell=30, fiftyone=False)
+    """One for all workers: whoever comes second finds it made."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with FileLock(shared / "demo.lock"):
+        return experiment(shared / "demo", test_per_cell=30, fiftyone=False)
 
 
 def overall(effects: pd.DataFrame, metric: str, method: str, region: str) -> pd.Series:
