@@ -214,7 +214,7 @@ def test_ctrl_c_ends_with_130_and_leaves_a_run_to_resume(tmp_path: Path) -> None
         text=True,
         env=ENVIRONMENT,
         # a shell starts what runs in its background deaf to Ctrl-C, and so would be what that starts
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread runs yet
     )
     code, error = interrupted(process, out / "work" / "part-000001.parquet", [signal.SIGINT])
     assert code == 130, error
