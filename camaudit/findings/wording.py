@@ -62,10 +62,8 @@ def follows(effect: Effect) -> str:
 def moves(effect: Effect) -> str:
     """The same where it is small, or not known well enough."""
     either = ", in one direction or the other," if effect.name == "response" else ""
-    return (
-        f"changes the score{either} by {effect.estimate:+.2f} SD ({effect.low:+.2f} to {effect.high:+.2f}) "
-        "beyond the controls"
-    )
+    size = f"{effect.estimate:+.2f} SD ({effect.low:+.2f} to {effect.high:+.2f})".replace("-", "−")
+    return f"changes the score{either} by {size} beyond the controls"
 
 
 def undecided(weighed: Weighed, policy: Policy) -> str:

@@ -188,7 +188,7 @@ def test_the_effect_that_leaves_it_open_is_the_one_that_is_shown() -> None:
     effects.loc[effects["metric"] == "response", ["estimate", "low", "high"]] = (0.01, -0.03, 0.04)
     finding = decide(replace(tables, effects=effects))[0]
     assert finding.evidence["used"].name == "shift"
-    assert "(-0.05 to +0.21)" in finding.title
+    assert "(−0.05 to +0.21)" in finding.title
 
 
 def test_what_both_directions_show_ranks_by_size() -> None:
