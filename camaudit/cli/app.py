@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shutil import which
 from typing import Annotated
 
 import typer
@@ -74,7 +75,8 @@ def demo(
 
     with progress() as shown:
         result = experiment(out, progress=shown)
-    say(summary(result))
+    # in a virtual environment that is not active the bare name would not be found
+    say(summary(result, program="camaudit" if which("camaudit") else sys.argv[0]))
 
 
 @app.command()

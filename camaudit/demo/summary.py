@@ -18,13 +18,13 @@ PAPER = {"biased": "82 %", "balanced": "90 %"}
 """Accuracy on the gender-balanced test set, Selvaraju et al. 2017, section 6.3."""
 
 OBJECT, ATTRIBUTE = "tool", "hair+face"
-_WIDTHS = (46, 24, 24, 26)
+_WIDTHS = (48, 24, 24, 26)
 
 
-def summary(result: Experiment) -> str:
-    """Everything the demo says at its end."""
+def summary(result: Experiment, *, program: str = "camaudit") -> str:
+    """Everything the demo says at its end; `program` is how camaudit is called here."""
     fiftyone = (
-        f"in FiftyOne       camaudit fiftyone app --dataset {DATASET}"
+        f"in FiftyOne       {program} fiftyone app --dataset {DATASET}"
         if result.missing is None
         else f"not in FiftyOne   {result.missing}"
     )
