@@ -40,13 +40,17 @@ def example(name: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
+def made(out: Path) -> Experiment:
+    """The small experiment; one process at a time, because workers share it."""
+    with FileLock(out.with_suffix(".lock")):
+        return experiment(out, test_per_cell=30, fiftyone=False)
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """One for all workers: whoever comes second finds it made."""
     base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    with FileLock(shared / "demo.lock"):
-        return experiment(shared / "demo", test_per_cell=30, fiftyone=False)
+    return made((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo")
 
 
 def overall(effects: pd.DataFrame, metric: str, method: str, region: str) -> pd.Series:
@@ -101,7 +105,7 @@ def test_a_second_call_makes_nothing_again(demo: Experiment) -> None:
         }
 
     before = times()
-    experiment(demo.out, test_per_cell=30, fiftyone=False)
+    made(demo.out)
     assert times() == before
 
 
