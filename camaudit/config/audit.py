@@ -1,0 +1,77 @@
+"""The section `audit`, and the whole."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from camaudit.config.base import Positive, Section, once
+from camaudit.config.data import DataConfig, RolesConfig
+from camaudit.config.model import ModelConfig
+from camaudit.types import OutputTarget
+
+
+def parse_target(text: str) -> OutputTarget:
+    """The output target that a name stands for.
+
+    Args:
+        text: ``predicted``, ``label``, ``class:NAME`` or ``contrast:NAME,NAME``.
+
+    Raises:
+        ValueError: the text is none of these.
+    """
+    kind, colon, names = text.partition(":")
+    classes = tuple(name.strip() for name in names.split(",")) if colon else ()
+    wanted = {"predicted": 0, "label": 0, "class": 1, "contrast": 2}
+    if kind == "class" and colon:
+        return OutputTarget("class", (names.strip(),))
+    if kind not in wanted or len(classes) != wanted[kind] or not all(classes):
+        msg = f"{text!r} is no output target; use predicted, label, class:NAME or contrast:NAME,NAME"
+        raise ValueError(msg)
+    return OutputTarget(kind, classes)  # type: ignore[arg-type]  # checked against `wanted`
+
+
+# spelled in one way, since tables and folders are named by it
+Target = Annotated[str, AfterValidator(lambda text: parse_target(text).id)]
+
+
+class InterventionConfig(Section):
+    """Editing regions away, and as much elsewhere as a control.
+
+    `regions` says what is edited: for ``roles`` all objects together and all attributes together, for ``each`` also every
+    one of them alone; an edit and its controls cost a forward pass each.
+    """
+
+    enabled: bool = True
+    regions: Literal["roles", "each"] = "roles"
+    controls: Annotated[int, Field(ge=5, le=50, strict=True)] = 5
+    sigma: Annotated[float, Field(gt=0)] = 0.08
+
+
+class AuditSettings(Section):
+    """What is explained and measured, on what, with which seed."""
+
+    methods: list[str] = Field(default=["gradcam"], min_length=1)
+    targets: list[Target] = Field(default=["predicted", "label"], min_length=1)
+    device: str = "auto"
+    precision: Literal["float32"] = "float32"
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
+    batch_size: Positive | Literal["auto"] = "auto"
+    resamples: Annotated[int, Field(ge=2000, strict=True)] = 2000
+    intervention: InterventionConfig = InterventionConfig()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> AuditSettings:
+        once("methods", self.methods)
+        once("targets", self.targets)
+        return self
+
+
+class AuditConfig(Section):
+    """A whole audit. `load_config` reads it from YAML, `dump_config` writes it."""
+
+    model: ModelConfig
+    data: DataConfig
+    roles: RolesConfig = RolesConfig()
+    audit: AuditSettings = AuditSettings()
