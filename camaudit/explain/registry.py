@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import pkgutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from camaudit.errors import ExplainError
 
@@ -16,14 +17,59 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-Need = Literal["activation", "gradient", "head_gradient"]
+Need = Literal[
+    "ablated_scores",
+    "activation",
+    "attention",
+    "attention_gradient",
+    "bias_gradients",
+    "deconv_gradient",
+    "gradient",
+    "guided_gradient",
+    "head_gradient",
+    "input_gradient",
+    "inputs",
+    "masked_scores",
+    "rerun",
+    "rival_gradient",
+    "score",
+    "tokens",
+]
 """What the engine can hand to a method.
 
-``activation``: output of the target layer, (batch, channels, h, w).
+Of the target layer:
+
+``activation``: its output as a grid, (batch, channels, h, w).
 ``gradient``: derivative of each target by the activation, (batch, targets, channels, h, w).
-``head_gradient``: derivative of each target by the input of the linear layer that follows global average pooling,
-(batch, targets, channels): for a class the row of that layer's weight. Only where the head is pooling and linear.
+``head_gradient``: derivative of each target by the globally average-pooled activation, (batch, targets, channels): for a
+class the row of the linear layer. Only where the head is pooling and one linear layer.
+``rival_gradient``: as ``gradient``, of the target minus the classes that are most like it.
+``ablated_scores``: a function without arguments; the targets' values when one channel of the activation is zero,
+(batch, channels, targets). Runs the head alone.
+
+Of the input:
+
+``inputs``: (batch, channels, height, width).
+``input_gradient``: derivative of each target by the inputs, (batch, targets, channels, height, width).
+``guided_gradient``, ``deconv_gradient``: the same under the rectifiers' rule of guided backpropagation, of the deconvnet.
+``bias_gradients``: of every layer with a bias, (batch, targets, h, w) on that layer's grid: the sum over its channels of
+|bias times derivative of the target by the layer's output|.
+``masked_scores``: a function ``(count, masks)``; the targets' values of inputs times masks, (batch, count, targets), where
+``masks(start, stop)`` gives (batch or 1, stop - start, height, width). Runs in batches that fit the memory budget.
+
+Of a transformer:
+
+``attention``: of every block, softmax weights (batch, heads, tokens, tokens).
+``attention_gradient``: of every block, (batch, targets, heads, tokens, tokens), each by that block's own score.
+``tokens``: a `camaudit.models.grids.Grid`: where the image's tokens lie.
+
+Of any:
+
+``score``: the targets' values, (batch, targets).
+``rerun``: a function ``(inputs, *needs)``; those needs of the same network and targets at other inputs of the same shape.
 """
+
+Randomisation = Literal["passes", "fails", "open"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +83,11 @@ class Method:
         class_discriminative: whether its maps depend on the class they are asked for.
         source: the paper.
         summary: first line of the function's docstring.
+        cost: in forward passes of the batch.
+        grid: the maps lie on the target ``layer``'s grid or on the ``input``'s.
+        randomisation: whether the maps change when the weights are randomised (Adebayo et al. 2018): ``passes``,
+            ``fails``, or ``open`` where nobody has shown it.
+        options: further keyword arguments and their defaults.
     """
 
     id: str
@@ -45,6 +96,10 @@ class Method:
     class_discriminative: bool
     source: str
     summary: str
+    cost: str = "1"
+    grid: Literal["layer", "input"] = "layer"
+    randomisation: Randomisation = "open"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 _registered: dict[str, Method] = {}
@@ -56,12 +111,30 @@ def method(
     needs: Iterable[Need],
     class_discriminative: bool,
     source: str,
+    cost: str = "1",
+    grid: Literal["layer", "input"] = "layer",
+    randomisation: Randomisation = "open",
 ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """Register the decorated function as the method `id`."""
+    """Register the decorated function as the method `id`; arguments as the attributes of `Method`.
+
+    Arguments of the function that are no needs must have defaults: they are the method's options.
+    """
 
     def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        summary = (function.__doc__ or "").strip().split("\n", 1)[0]
-        _registered[id] = Method(id, function, frozenset(needs), class_discriminative, source, summary)
+        arguments = inspect.signature(function).parameters
+        options = {name: of.default for name, of in arguments.items() if of.default is not of.empty}
+        _registered[id] = Method(
+            id=id,
+            function=function,
+            needs=frozenset(needs),
+            class_discriminative=class_discriminative,
+            source=source,
+            summary=(function.__doc__ or "").strip().split("\n", 1)[0],
+            cost=cost,
+            grid=grid,
+            randomisation=randomisation,
+            options=options,
+        )
         return function
 
     return register
