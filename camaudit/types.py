@@ -6,7 +6,7 @@ Arrays in these values are not copied: treat them as read-only.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,6 +55,91 @@ class Box:
 
 
 @dataclass(frozen=True)
+class ColourMaskFile:
+    """A colour-coded mask on disk, the size of its image, such as COCO's panoptic PNGs.
+
+    Attributes:
+        path: an RGB image.
+        values: the colours that belong to the region, each as red + 256 · green + 65536 · blue.
+    """
+
+    path: Path
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RunLengths:
+    """A mask as COCO's compressed run lengths: columns from left to right, the first run is background.
+
+    Attributes:
+        height: of the mask in pixels.
+        width: of the mask in pixels.
+        counts: the run lengths in COCO's own coding.
+    """
+
+    height: int
+    width: int
+    counts: str
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """Discs around points in pixels of the image.
+
+    Attributes:
+        points: ((x, y), ...), x to the right and y down.
+        radius: of each disc in pixels.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    radius: float
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Several shapes as one: their union, which knows how many they are; none: annotated as not there."""
+
+    parts: tuple[Shape, ...] = ()
+
+
+@dataclass(frozen=True)
+class Combined:
+    """A shape made of others: what is in all of them (``and``), in any (``or``), or not in the only one (``not``)."""
+
+    operator: Literal["and", "or", "not"]
+    parts: tuple[Shape, ...]
+
+
+@dataclass(frozen=True)
+class Relative:
+    """A shape whose coordinates are shares of the image's width and height, in the frame of the shown image."""
+
+    shape: Polygon | Box | Keypoints
+
+
+@dataclass(frozen=True)
+class InFile:
+    """A shape in the frame of the pixels as the image file stores them, before its EXIF orientation turns them.
+
+    Attributes:
+        shape: the shape.
+        image: the file.
+        size: (height, width) that the annotation says the image has. Where only the turned image has that size, the
+            shape is in the frame of the shown image already; where neither has it, the shape is refused. None: not said.
+    """
+
+    shape: Shape
+    image: Path
+    size: tuple[int, int] | None = None
+
+
+Shape: TypeAlias = (
+    "NDArray[np.bool_] | MaskFile | ColourMaskFile | RunLengths | Polygon | Box | Keypoints | Instances | Combined"
+    " | Relative | InFile"
+)
+
+
+@dataclass(frozen=True)
 class Region:
     """A named part of one image.
 
@@ -66,7 +151,13 @@ class Region:
 
     name: str
     role: Role
-    shape: NDArray[np.bool_] | MaskFile | Polygon | Box
+    shape: Shape
+
+    @property
+    def instances(self) -> int | None:
+        """How many instances the region is the union of; None where that is not known, as of a mask."""
+        shape = self.shape.shape if isinstance(self.shape, InFile) else self.shape
+        return len(shape.parts) if isinstance(shape, Instances) else None
 
 
 @dataclass(frozen=True)

@@ -40,3 +40,9 @@ class Section(BaseModel):
     """A mapping of known keys; any other is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Options(Section):
+    """The keys that only one format of datasets has."""
+
+    format: str = Field(exclude=True)

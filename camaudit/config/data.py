@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from camaudit.config.base import Name, RegionName, Section, once
+from camaudit.config.base import Name, Options, RegionName, Section, once
+from camaudit.config.formats import FORMATS, AnyOptions, Format, NoOptions
 
 if TYPE_CHECKING:
     from camaudit.types import Role
@@ -47,21 +48,75 @@ def _regions_tag(value: object) -> str:
     return "legend" if isinstance(value, LegendConfig) else "columns"
 
 
-# a mapping with a legend is an indexed mask, any other maps regions to mask columns
+# one mask column or category, or several categories
+Origin = Annotated[
+    Annotated[Name, Tag("region[name]")] | Annotated[list[Name], Tag("region[names]")],
+    Discriminator(lambda of: "region[names]" if isinstance(of, (list, tuple)) else "region[name]"),
+]
+
+# a mapping with a legend is an indexed mask, any other maps regions to mask columns or categories
 Regions = Annotated[
-    Annotated[LegendConfig, Tag("legend")] | Annotated[dict[RegionName, str], Tag("columns")],
+    Annotated[LegendConfig, Tag("legend")] | Annotated[dict[RegionName, Origin], Tag("columns")],
     Discriminator(_regions_tag),
 ]
 
+LabelSource = Literal["table", "folder", "largest", "only", "none"]
+# YAML reads `0: doctor` as a number
+_Text = Annotated[str, BeforeValidator(lambda key: str(key) if type(key) is int else key)]
+AnyOption = TypeVar("AnyOption", bound=Options)
+
 
 class DataConfig(Section):
-    """The dataset: a table, a folder with one sub-folder a class, or samples that were handed over in Python."""
+    """The dataset: its format, where it lies, what its columns and regions are called.
 
-    format: Literal["table", "folder", "memory"]
+    Attributes:
+        format: one word.
+        path: the table, the folder or the annotation file.
+        images: folder that the annotations' image names are relative to, where it is not the usual one of the format.
+        table: a table beside the annotations with labels, groups, splits or subjects; its column `columns.image` holds
+            an image's name as the format spells it, or its id.
+        columns: the columns of the table.
+        label: where the label of an image comes from in a format that labels instances or nothing: ``table``,
+            ``folder`` (the first folder below `images`), ``largest`` or ``only`` (the category of the largest, or of the
+            only instance), ``none``; the format's own way where left out.
+        label_names: label as the data spells it to the class's name; every label must be in it.
+        regions: where regions come from: a legend of indexed masks, or region name to mask column (tables), or to one
+            or several categories (formats with categories; every category where left out).
+        derive: region name to an expression of other regions, such as ``not (bird or "tall grass")``.
+        split: audit only the samples of this split.
+        allow_outside: whether images and masks may lie outside the dataset's folder.
+        options: the keys that only this format has.
+    """
+
+    format: Format
     path: Path = Path()
+    images: Path | None = None
+    table: Path | None = None
     columns: ColumnsConfig = ColumnsConfig()
+    label: LabelSource | None = None
+    label_names: dict[_Text, Name] | None = None
     regions: Regions | None = None
+    derive: dict[RegionName, str] = Field(default={})
     split: str | None = None
+    allow_outside: bool = False
+    options: AnyOptions = NoOptions(format="memory")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tell_options_their_format(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("format") not in FORMATS:
+            return values
+        options = values.get("options") or {}
+        if isinstance(options, dict):
+            options = {**options, "format": values["format"]}
+        return {**values, "options": options}
+
+    def options_as(self, kind: type[AnyOption]) -> AnyOption:
+        """The options, of the kind that belongs to the format."""
+        if not isinstance(self.options, kind):
+            msg = f"the options of {self.format} are no {kind.__name__}"
+            raise TypeError(msg)
+        return self.options
 
 
 class RolesConfig(Section):

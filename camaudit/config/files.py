@@ -11,7 +11,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from camaudit.config.audit import AuditConfig, AuditSettings, InterventionConfig
+from camaudit.config.base import Options
 from camaudit.config.data import ColumnsConfig, DataConfig, LegendConfig, RolesConfig
+from camaudit.config.formats import OPTIONS
 from camaudit.config.model import ModelConfig, PreprocessingConfig
 from camaudit.errors import ConfigError
 
@@ -105,15 +107,19 @@ def _map_paths(config: AuditConfig, change: Callable[[Path], Path]) -> AuditConf
     weights = config.model.weights
     model = config.model.model_copy(update={"weights": weights and change(weights)})
     # samples that were handed over in Python lie at no path
-    updates: dict[str, Any] = {} if config.data.format == "memory" else {"path": change(config.data.path)}
-    regions = config.data.regions
+    data = config.data
+    updates: dict[str, Any] = {} if data.format == "memory" else {"path": change(data.path)}
+    updates |= {key: change(of) for key in ("images", "table") if (of := getattr(data, key)) is not None}
+    paths = {key: change(of) for key, of in data.options if isinstance(of, Path)}
+    updates["options"] = data.options.model_copy(update=paths)
+    regions = data.regions
     if isinstance(regions, LegendConfig) and regions.folder is not None:
         updates["regions"] = regions.model_copy(update={"folder": change(regions.folder)})
-    return config.model_copy(update={"model": model, "data": config.data.model_copy(update=updates)})
+    return config.model_copy(update={"model": model, "data": data.model_copy(update=updates)})
 
 
 # what pydantic adds to a key to say which member of a union was tried
-_TAGS = ("constrained-int", "literal[", "tuple[")
+_TAGS = ("constrained-int", "literal[", "region[", "tuple[")
 
 
 def _problem(detail: Any, section: type[BaseModel]) -> tuple[str, str]:
@@ -122,12 +128,16 @@ def _problem(detail: Any, section: type[BaseModel]) -> tuple[str, str]:
     if "regions" in location[:2]:  # followed by which kind of regions was tried
         at = location.index("regions") + 1
         location = (*location[:at], *location[at + 1 :])
+    known_at = location[:-1]
+    if "options" in location[:2]:  # followed by the format
+        at = location.index("options") + 1
+        location = (*location[:at], *location[at + 1 :])
     parts = [str(part) for part in location if part != "[key]" and not str(part).startswith(_TAGS)]
     key = ".".join(parts)
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1], section)
+        known = _known_keys(known_at, section)
         close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"the keys here are {', '.join(known)}."
+        hint = f"did you mean {close[0]!r}?" if close else f"the keys here are {', '.join(known) or 'none'}."
         return key, f" is not a key of an audit; {hint}"
     if detail["type"] == "missing":
         return key, " is missing; add it."
@@ -151,4 +161,7 @@ def _known_keys(location: tuple[int | str, ...], section: type[BaseModel]) -> li
     }
     for part in location:
         section = sections.get(str(part), section)
+    if "options" in location[:2]:
+        section = OPTIONS.get(str(location[location.index("options") + 1]), Options)
+        return [name for name in section.model_fields if name != "format"]
     return list(section.model_fields)

@@ -1,4 +1,32 @@
-"""Images, labels, groups and regions: where they come from, and their geometry."""
+"""Images, labels, groups and regions: where they come from, and their geometry.
+
+How a reader is added
+    A format is one word of `data.format`. Its reader is one module ``camaudit/data/WORD.py`` with two functions: the
+    public ``WORD(...) -> Dataset``, exported here, which only spells a configuration with `parse_section` and goes on to
+    ``read_WORD(source: DataConfig, roles: RolesConfig) -> Dataset``, which `source.open_dataset` finds by its name
+    (`source.READERS`). Keys that only this format has are a class in `camaudit.config.formats` or
+    `camaudit.config.collections`, read by ``source.options_as(WordOptions)``; a key that no format needs alone
+    (`images`, `table`, `columns`, `label`, `regions`, `derive`, `split`) is in `DataConfig`. Heavy libraries are imported
+    inside the functions.
+
+    ``read_WORD`` makes a generator of `records.Record`, one an image, and hands it to `records.assemble`, which joins the
+    side table, derives regions, gives roles, checks that ids are unique, writes everything to disk and selects the split.
+    So a reader keeps no list of its images: memory does not grow with the dataset. It resolves every path that the data
+    names with `paths.Root`, which refuses one that leads out of the dataset's folder; notes what it goes on without in a
+    `problems.Problems` (a kind says what is done about it; add kinds there); and raises `DataError` for what cannot be
+    gone on with. Rows of CSV, TSV, Parquet and JSON Lines come from `rows.open_rows`, labels from `labels`.
+
+What a `Dataset` is
+    ``samples`` (a sequence; a reader's lies on disk), ``roles``, ``groups``, ``source``, ``problems`` and
+    ``problem_counts``; `Dataset.of` makes one of samples from Python, in memory; ``sample(id)`` finds one.
+
+What a region is
+    `camaudit.types.Region` with a shape: a boolean array; `MaskFile` (indexed), `ColourMaskFile`, `RunLengths` (COCO's);
+    `Polygon`, `Box`, `Keypoints` in pixels, `Relative` of one of these in shares of the image; `Instances`, the union of
+    several that counts them, without any: annotated as not there; `Combined`, what `data.derive` makes; `InFile`, of a shape
+    in the frame of the stored pixels, before EXIF turns them. Everything else is in the frame of the shown image. A region
+    that a record does not have was not annotated. `masks.region_masks` draws them all.
+"""
 
 from camaudit.data.batches import Batch, batches
 from camaudit.data.dataset import Dataset

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from camaudit.config import DataConfig
+from camaudit.data.index import SampleIndex
 from camaudit.data.roles import as_config
 from camaudit.errors import DataError
-from camaudit.types import MaskFile
+from camaudit.types import ColourMaskFile, Combined, InFile, Instances, MaskFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from camaudit.config import RolesConfig
-    from camaudit.types import Region, Role, Sample
+    from camaudit.data.problems import Problem
+    from camaudit.types import Role, Sample, Shape
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,21 @@ class Dataset:
     """Samples in a fixed order.
 
     Attributes:
-        samples: the samples.
+        samples: the samples; a reader's are on disk and made when they are asked for (`camaudit.data.index`), so keep
+            none that is not needed.
         roles: the role of every region that occurs.
         groups: names of the group columns.
         source: where the samples were read from, as a configuration can repeat it.
+        problems: what the reader found wrong and went on without, the first ones of each kind.
+        problem_counts: how many of each kind there are, see `camaudit.data.problems.KINDS`.
     """
 
     samples: Sequence[Sample]
     roles: RolesConfig
     groups: tuple[str, ...]
     source: DataConfig
+    problems: tuple[Problem, ...] = ()
+    problem_counts: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -91,12 +98,23 @@ class Dataset:
         """
         if split is None:
             return self
-        kept = tuple(sample for sample in self.samples if sample.split == split)
+        kept: Sequence[Sample]
+        if isinstance(self.samples, SampleIndex):
+            kept, splits = self.samples.of_split(split), self.samples.splits()
+        else:
+            kept = tuple(sample for sample in self.samples if sample.split == split)
+            splits = [sample.split for sample in self.samples]
         if not kept:
-            known = ", ".join(sorted({repr(sample.split) for sample in self.samples}))
+            known = ", ".join(sorted({repr(of) for of in splits}))
             msg = f"No sample has the split {split!r}; the splits are {known}."
             raise DataError(msg)
         return replace(self, samples=kept)
+
+    def sample(self, identifier: str) -> Sample | None:
+        """The sample of an id; None where there is none."""
+        if isinstance(self.samples, SampleIndex):
+            return self.samples.find(identifier)
+        return next((sample for sample in self.samples if sample.id == identifier), None)
 
     def fingerprint(self) -> str:
         """sha256 of everything the table says, and of the images' and masks' sizes and names.
@@ -113,7 +131,7 @@ class Dataset:
                 sorted(sample.groups.items()),
                 sample.split,
                 sample.subject,
-                [(region.name, region.role, _shape_key(region)) for region in sample.regions],
+                [(region.name, region.role, _shape_key(region.shape)) for region in sample.regions],
             ]
             digest.update(json.dumps(row).encode())
         return digest.hexdigest()
@@ -126,10 +144,14 @@ def _bytes_on_disk(path: Path) -> int:
         return -1
 
 
-def _shape_key(region: Region) -> object:
-    shape = region.shape
+def _shape_key(shape: Shape) -> object:
     if isinstance(shape, np.ndarray):
         return [shape.shape, hashlib.sha256(np.packbits(shape).tobytes()).hexdigest()]
-    if isinstance(shape, MaskFile):
+    if isinstance(shape, (MaskFile, ColourMaskFile)):
         return [shape.path.name, _bytes_on_disk(shape.path), shape.values]
+    if isinstance(shape, (Instances, Combined)):
+        operator = shape.operator if isinstance(shape, Combined) else "instances"
+        return [operator, [_shape_key(part) for part in shape.parts]]
+    if isinstance(shape, InFile):  # the image's path differs from machine to machine
+        return ["in file", _shape_key(shape.shape), shape.size]
     return repr(shape)

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from camaudit.config import DataConfig, LegendConfig, RolesConfig, parse_section
-from camaudit.data.dataset import Dataset
-from camaudit.data.roles import as_config, role_of_each
-from camaudit.data.table import legend_regions
+from camaudit.data.labels import label_source
+from camaudit.data.paths import Root
+from camaudit.data.problems import Problems
+from camaudit.data.records import Record, assemble
+from camaudit.data.table import legend_shapes
 from camaudit.errors import DataError
-from camaudit.types import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from camaudit.data.dataset import Dataset
 
 
 def folder(
@@ -51,34 +54,45 @@ def folder(
 
 def read_folder(source: DataConfig, roles: RolesConfig) -> Dataset:
     """The dataset that a configuration of format ``folder`` describes; see `folder`."""
-    root = source.path
-    if not root.is_dir():
-        msg = f"{root} is not a folder. Give the folder that holds one sub-folder a class."
+    path = source.path
+    if not path.is_dir():
+        msg = f"{path} is not a folder. Give the folder that holds one sub-folder a class."
         raise DataError(msg)
     legend = _legend(source)
-    by_region = role_of_each(
-        list(dict.fromkeys(legend.legend.values())) if legend else [], roles, where=str(root)
+    problems = Problems()
+    return assemble(
+        _records(source, legend),
+        source,
+        roles,
+        regions=list(dict.fromkeys(legend.legend.values())) if legend else [],
+        label=label_source(source, ("folder", "table", "none"), "folder"),
+        problems=problems,
     )
+
+
+def _records(source: DataConfig, legend: LegendConfig | None) -> Iterator[Record]:
+    path = source.path
+    root = Root(path, allow_outside=source.allow_outside)
+    masks = Root(legend.folder, allow_outside=source.allow_outside) if legend and legend.folder else None
     known = set(Image.registered_extensions())
-    samples = []
-    for label in sorted(entry for entry in root.iterdir() if entry.is_dir()):
-        for image in sorted(file for file in label.rglob("*") if file.suffix.lower() in known):
-            name = image.relative_to(root)
-            mask = legend.folder / name.with_suffix(".png") if legend and legend.folder else None
-            samples.append(
-                Sample(
-                    id=name.as_posix(),
-                    image=image,
-                    label=label.name,
-                    regions=tuple(legend_regions(mask, legend.legend, by_region))
-                    if legend and mask and mask.exists()
-                    else (),
-                )
-            )
-    if not samples:
-        msg = f"{root} holds no images in sub-folders. A class is a sub-folder: {root.name}/CLASS/image.jpg"
+    empty = True
+    for file in root.walk():
+        name = file.relative_to(path)
+        if len(name.parts) < 2 or file.suffix.lower() not in known:
+            continue
+        mask = masks.path(name.with_suffix(".png").as_posix(), where=str(masks.folder)) if masks else None
+        empty = False
+        yield Record(
+            id=name.as_posix(),
+            image=file,
+            where=str(file),
+            label=name.parts[0],
+            regions=legend_shapes(mask, legend.legend) if legend and mask and mask.exists() else {},
+            names=(file.name, file.stem),
+        )
+    if empty:
+        msg = f"{path} holds no images in sub-folders. A class is a sub-folder: {path.name}/CLASS/image.jpg"
         raise DataError(msg)
-    return Dataset(tuple(samples), as_config(by_region), (), source).select(source.split)
 
 
 def _legend(source: DataConfig) -> LegendConfig | None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from camaudit.config import DataConfig, LegendConfig, RolesConfig, parse_section
-from camaudit.data.dataset import Dataset
-from camaudit.data.roles import as_config, role_of_each
-from camaudit.errors import DataError
-from camaudit.types import MaskFile, Region, Sample
+from camaudit.data.labels import label_source
+from camaudit.data.paths import Root
+from camaudit.data.problems import Problems
+from camaudit.data.records import Record, assemble
+from camaudit.data.rows import check_columns, known, open_rows
+from camaudit.errors import ConfigError, DataError
+from camaudit.types import MaskFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import pandas as pd
-
-    from camaudit.types import Role
+    from camaudit.config.data import LabelSource
+    from camaudit.data.dataset import Dataset
+    from camaudit.data.rows import Row
+    from camaudit.types import Shape
 
 
 def table(
@@ -35,8 +38,11 @@ def table(
     objects: Sequence[str] = (),
     attributes: Sequence[str] = (),
     split: str | None = None,
+    derive: Mapping[str, str] | None = None,
+    label_names: Mapping[str, str] | None = None,
+    allow_outside: bool = False,
 ) -> Dataset:
-    """A dataset from a CSV or Parquet table; paths in it are relative to the table's folder.
+    """A dataset from a CSV, TSV, Parquet or JSON Lines table; paths in it are relative to the table's folder.
 
     Args:
         path: the table.
@@ -52,6 +58,9 @@ def table(
         objects: regions the model should use.
         attributes: regions the model should not use.
         split: keep only the rows of this split.
+        derive: region name to an expression of other regions, such as ``"not (hair or face)"``.
+        label_names: label as the table spells it to the class's name.
+        allow_outside: whether paths may lead out of the table's folder.
 
     Raises:
         ConfigError: a name or a pixel value cannot be used.
@@ -75,6 +84,9 @@ def table(
         "columns": columns,
         "regions": indexed or (dict(masks) if masks else None),
         "split": split,
+        "derive": dict(derive or {}),
+        "label_names": label_names and dict(label_names),
+        "allow_outside": allow_outside,
     }
     source = parse_section(DataConfig, values, where="camaudit.data.table")
     roles = {"object": list(objects), "attribute": list(attributes)}
@@ -83,92 +95,70 @@ def table(
 
 def read_table(source: DataConfig, roles: RolesConfig) -> Dataset:
     """The dataset that a configuration of format ``table`` describes; see `table`."""
-    frame = _read(source.path)
-    _check_columns(frame, source)
-    if frame.empty:
+    label = label_source(source, ("table", "none"), "table")
+    names, rows = open_rows(source.path)
+    _check(names, source)
+    return assemble(
+        _records(rows, source, label),
+        source,
+        roles,
+        regions=_region_names(source),
+        groups=source.columns.groups,
+        label="none" if label == "none" else None,
+        problems=Problems(),
+        hint="; name an id column in data.columns.id",
+    )
+
+
+def _records(rows: Iterator[tuple[int, Row]], source: DataConfig, label: LabelSource) -> Iterator[Record]:
+    columns = source.columns
+    root = Root(source.images or source.path.parent, allow_outside=source.allow_outside)
+    masks = Root(source.path.parent, allow_outside=source.allow_outside)
+    needed = [(columns.image, "Every row needs an image."), (columns.id, "Every row needs an id.")]
+    if label == "table":
+        needed.append((columns.label, "Label the row or remove it."))
+    number = 1
+    for number, row in rows:
+        where = f"{source.path}, row {number}"
+        for name, advice in needed:
+            if name is not None and not row[name]:
+                msg = f"{where}: the column {name!r} is empty. {advice}"
+                raise DataError(msg)
+        yield Record(
+            id=row[columns.id or columns.image],
+            image=root.path(row[columns.image], where=where),
+            where=where,
+            label=row[columns.label] if columns.label else None,
+            groups={name: value for name in columns.groups if (value := known(row[name])) is not None},
+            regions=dict(_shapes(row, source, masks, where)),
+            split=known(row[columns.split]) if columns.split else None,
+            subject=known(row[columns.subject]) if columns.subject else None,
+        )
+    if number == 1:
         msg = f"{source.path} has no rows: there is no sample to audit."
         raise DataError(msg)
-    by_region = role_of_each(_region_names(source), roles, where=str(source.path))
-    columns = source.columns
-    samples = []
-    rows: list[dict[str, str]] = [
-        {str(key): str(of) for key, of in row.items()} for row in frame.to_dict("records")
+
+
+def _check(names: Sequence[str], source: DataConfig) -> None:
+    columns, regions = source.columns, source.regions
+    origins = (
+        [("data.columns.regions", regions.column)]
+        if isinstance(regions, LegendConfig)
+        else [("data.columns.regions", column) for _, column in mask_columns(source)]
+    )
+    asked = [
+        ("data.columns.image", columns.image),
+        ("data.columns.label", columns.label),
+        ("data.columns.id", columns.id),
+        *(("data.columns.groups", name) for name in columns.groups),
+        ("data.columns.split", columns.split),
+        ("data.columns.subject", columns.subject),
+        *origins,
     ]
-    for number, row in enumerate(rows, start=2):  # line 1 is the header
-        if not row[columns.image]:
-            msg = f"{source.path}, row {number}: the column {columns.image!r} is empty. Every row needs an image."
-            raise DataError(msg)
-        if columns.id and not row[columns.id]:
-            msg = f"{source.path}, row {number}: the column {columns.id!r} is empty. Every row needs an id."
-            raise DataError(msg)
-        if columns.label and not row[columns.label]:
-            msg = f"{source.path}, row {number}: the column {columns.label!r} is empty. Label the row or remove it."
-            raise DataError(msg)
-        samples.append(
-            Sample(
-                id=row[columns.id or columns.image],
-                image=source.path.parent / row[columns.image],
-                label=row[columns.label] if columns.label else None,
-                groups={name: value for name in columns.groups if (value := _known(row[name])) is not None},
-                regions=tuple(_regions(row, source, by_region)),
-                split=_known(row[columns.split]) if columns.split else None,
-                subject=_known(row[columns.subject]) if columns.subject else None,
-            )
-        )
-    _check_ids(samples, source)
-    dataset = Dataset(tuple(samples), as_config(by_region), tuple(columns.groups), source)
-    return dataset.select(source.split)
-
-
-def _known(cell: str) -> str | None:
-    """What a cell says; None where it is blank, which is not a value that blank cells share."""
-    return cell if cell.strip() else None
-
-
-def _read(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        if path.suffix.lower() in {".parquet", ".pq"}:
-            return pd.read_parquet(path).astype("string").fillna("").astype(object)
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        if isinstance(frame.index, pd.RangeIndex):
-            return frame
-        # pandas took the first cells for an index, which moves every column by one
-        msg = f"{path} has more cells in a row than names in its first line. Quote cells that hold a comma."
-    except FileNotFoundError:
-        msg = f"{path} does not exist. Correct data.path."
-    except IsADirectoryError:
-        msg = (
-            f"{path} is a folder. A table is a CSV or Parquet file; for folders of images use format: folder."
-        )
-    except pd.errors.EmptyDataError:
-        msg = f"{path} is empty: there is no sample to audit."
-    except (OSError, ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        msg = f"{path} cannot be read as a table: {error}"
-    raise DataError(msg)
-
-
-def _check_columns(frame: pd.DataFrame, source: DataConfig) -> None:
-    columns = source.columns
-    regions = source.regions
-    asked: dict[str, list[str] | list[str | None]] = {
-        "image": [columns.image],
-        "label": [columns.label],
-        "id": [columns.id],
-        "groups": columns.groups,
-        "split": [columns.split],
-        "subject": [columns.subject],
-        "regions": [regions.column] if isinstance(regions, LegendConfig) else list((regions or {}).values()),
-    }
-    for key, names in asked.items():
-        for name in names:
-            if name is not None and name not in frame.columns:
-                known = [str(column) for column in frame.columns]
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"its columns are {', '.join(known)}."
-                msg = f"{source.path} has no column {name!r} (data.columns.{key}); {hint}"
-                raise DataError(msg)
+    check_columns(names, asked, source.path)
+    if source.table is not None:
+        msg = "data.table is for annotations without labels; with format: table, data.path is the table. Remove it."
+        raise ConfigError(msg)
     if source.split is not None and columns.split is None:
         msg = f"data.split is {source.split!r} but no column says the split; name it in data.columns.split."
         raise DataError(msg)
@@ -177,38 +167,43 @@ def _check_columns(frame: pd.DataFrame, source: DataConfig) -> None:
         raise DataError(msg)
 
 
+def mask_columns(source: DataConfig) -> list[tuple[str, str]]:
+    """Region and mask column of every pair in `data.regions`.
+
+    Raises:
+        ConfigError: a region has several columns.
+    """
+    if source.regions is None or isinstance(source.regions, LegendConfig):
+        return []
+    pairs = []
+    for name, column in source.regions.items():
+        if not isinstance(column, str):
+            msg = f"data.regions.{name}: a table has one mask column a region; unite several by data.derive."
+            raise ConfigError(msg)
+        pairs.append((name, column))
+    return pairs
+
+
 def _region_names(source: DataConfig) -> list[str]:
     if isinstance(source.regions, LegendConfig):
         return list(dict.fromkeys(source.regions.legend.values()))
     return list(source.regions or {})
 
 
-def _regions(row: Mapping[str, str], source: DataConfig, roles: Mapping[str, Role]) -> Iterable[Region]:
+def _shapes(row: Row, source: DataConfig, masks: Root, where: str) -> Iterator[tuple[str, Shape]]:
     regions = source.regions
-    base = source.path.parent
     if isinstance(regions, LegendConfig):
         if regions.column and row[regions.column]:
-            yield from legend_regions(base / row[regions.column], regions.legend, roles)
+            yield from legend_shapes(masks.path(row[regions.column], where=where), regions.legend).items()
         return
-    for name, column in (regions or {}).items():
+    for name, column in mask_columns(source):
         if row[column]:
-            yield Region(name, roles[name], MaskFile(base / row[column]))
+            yield name, MaskFile(masks.path(row[column], where=where))
 
 
-def legend_regions(path: Path, legend: Mapping[int, str], roles: Mapping[str, Role]) -> Iterable[Region]:
+def legend_shapes(path: Path, legend: Mapping[int, str]) -> dict[str, MaskFile]:
     """The regions of one indexed mask; pixel values with the same name make one region."""
-    for name in dict.fromkeys(legend.values()):
-        values = tuple(value for value, of in legend.items() if of == name)
-        yield Region(name, roles[name], MaskFile(path, values))
-
-
-def _check_ids(samples: Sequence[Sample], source: DataConfig) -> None:
-    rows: dict[str, int] = {}
-    for number, sample in enumerate(samples, start=2):
-        if sample.id in rows:
-            msg = (
-                f"{source.path}, rows {rows[sample.id]} and {number} have the same id {sample.id!r}. "
-                "Ids must be unique; name an id column in data.columns.id."
-            )
-            raise DataError(msg)
-        rows[sample.id] = number
+    return {
+        name: MaskFile(path, tuple(value for value, of in legend.items() if of == name))
+        for name in dict.fromkeys(legend.values())
+    }
