@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@method("cam", needs={"activation", "head_gradient"}, class_discriminative=True, source="arXiv:1512.04150")
+@method(
+    "cam",
+    needs={"activation", "head_gradient"},
+    class_discriminative=True,
+    source="arXiv:1512.04150",
+    randomisation="passes",
+)
 def cam(activation: Tensor, head_gradient: Tensor) -> Tensor:
     """Channels of the target layer, weighted by the rows of the linear layer that follows global average pooling.
 

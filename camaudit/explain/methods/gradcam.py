@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@method("gradcam", needs={"activation", "gradient"}, class_discriminative=True, source="arXiv:1610.02391")
+@method(
+    "gradcam",
+    needs={"activation", "gradient"},
+    class_discriminative=True,
+    source="arXiv:1610.02391",
+    randomisation="passes",
+)
 def gradcam(activation: Tensor, gradient: Tensor) -> Tensor:
     """Channels of the target layer, weighted by their mean gradient.
 
