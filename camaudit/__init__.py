@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from camaudit import data
+    from camaudit.explain import targets
     from camaudit.compare import Comparison, compare
     from camaudit.errors import CamauditError
     from camaudit.explain import Explanation, explain
@@ -53,7 +54,7 @@ _HOMES = {
     "load_model": "models",
     "open_run": "runs",
 }
-_ROOMS = ("data",)
+_ROOMS = {"data": "data", "targets": "explain.targets"}
 
 __all__ = [
     "AttributionMap",
@@ -78,6 +79,7 @@ __all__ = [
     "explain",
     "load_model",
     "open_run",
+    "targets",
 ]
 
 
@@ -95,7 +97,7 @@ sys.modules[__name__].__class__ = _Face
 def __getattr__(name: str) -> object:
     """Import a public name when it is used first."""
     if name in _ROOMS:
-        return import_module(f"camaudit.{name}")
+        return import_module(f"camaudit.{_ROOMS[name]}")
     if name not in _HOMES:
         msg = f"module 'camaudit' has no attribute {name!r}"
         raise AttributeError(msg)

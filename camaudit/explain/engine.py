@@ -1,26 +1,34 @@
 """Many methods and targets from one forward pass.
 
-The trunk runs without a graph. At the target layer a new graph begins, so that a gradient costs only the head; the
-parameters take no part in it, and the model comes back as it was.
+The trunk runs without a graph. At the target layer a graph begins, so that a gradient costs only the head; the parameters
+take no part in it, and the model comes back as it was. Methods on the input's grid need the graph from there; then it
+serves the others too.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
 
-import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from camaudit.errors import ExplainError
+from camaudit.explain.forward import Network
+from camaudit.explain.fuse import fused
+from camaudit.explain.parts import Parts
 from camaudit.explain.registry import get_method
-from camaudit.models.layers import evaluating, find_target_layer, is_grid, module_at, no_grid
+from camaudit.explain.targets import parse_targets, scores_of
+from camaudit.models.layers import find_target_layer
+from camaudit.models.undisturbed import uncompiled, undisturbed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from camaudit.explain.registry import Need
+    from camaudit.explain.registry import Method, Need
+    from camaudit.explain.targets import Targets
 
 
 @dataclass(frozen=True)
@@ -29,14 +37,28 @@ class Explanation:
 
     Attributes:
         maps: raw maps by method, each (batch, targets, h, w), float32 (float64 of a float64 model), on the inputs'
-            device.
-        logits: the model's output, (batch, classes), without a graph.
-        layer: name of the target layer.
+            device; by ``METHOD@LAYER`` where several layers were asked for and not fused.
+        output: what the model returned, its class scores without a graph where it returned such: (batch, classes).
+        layers: names of the target layers; empty where no method needs one.
     """
 
     maps: Mapping[str, Tensor]
-    logits: Tensor
-    layer: str
+    output: object
+    layers: tuple[str, ...]
+
+    @property
+    def logits(self) -> Tensor:
+        """The class scores, (batch, classes).
+
+        Raises:
+            ExplainError: the model returns none.
+        """
+        return scores_of(self.output)
+
+    @property
+    def layer(self) -> str:
+        """The target layer, the first of several; empty where no method needs one."""
+        return self.layers[0] if self.layers else ""
 
     def __getitem__(self, method: str) -> Tensor:
         """The maps of one method."""
@@ -52,135 +74,123 @@ def explain(
     inputs: Tensor,
     *,
     methods: Sequence[str] = ("gradcam",),
-    targets: Sequence[int] | Callable[[Tensor], Tensor],
-    layer: str = "auto",
+    targets: Targets = "predicted",
+    layer: str | Sequence[str] = "auto",
+    fuse: Literal["mean", "max"] | None = None,
+    context: Mapping[str, Tensor] | None = None,
+    options: Mapping[str, Mapping[str, object]] | None = None,
+    memory: int = 2**30,
 ) -> Explanation:
     """Attribution maps of a batch.
 
     Args:
-        model: any network that returns scores before softmax, (batch, classes).
-        inputs: preprocessed images, (batch, 3, height, width), on the model's device.
+        model: any network, in any state; it comes back in that state.
+        inputs: preprocessed images, (batch, channels, height, width), on the model's device.
         methods: ids of attribution methods.
-        targets: classes by index, each explained for every image; or a function from the scores (batch, classes) to
-            the scalars to explain (batch, targets).
-        layer: name of the target layer; the last one with a place in the image for ``auto``.
+        targets: what is explained, for every image or image by image; see `camaudit.explain.targets.Targets`.
+        layer: name of the target layer, or of several; found by itself for ``auto``.
+        fuse: makes one map of the maps of several layers: each divided by its maximum, brought to the finest grid, then
+            their mean or maximum. Raw values end there. None: each layer's maps by themselves.
+        context: further arguments of the model by name, each (batch, ...), such as the tokens of a question.
+        options: of methods, by id: ``{"rise": {"masks": 4000}}``.
+        memory: bytes that methods which run the model again may take for it; more makes larger batches.
 
     Raises:
-        ExplainError: a method is unknown or does not fit the model, a class is out of range, or the scalars do not
-            depend on the layer.
+        ExplainError: a method is unknown or does not fit the model, a target does not exist or is not given for every
+            image, or does not depend on the layer.
         ModelError: there is no such layer.
     """
+    _check_inputs(inputs)
+    _check_context(context or {}, len(inputs))
     chosen = [get_method(name) for name in methods]
-    needs: frozenset[Need] = frozenset().union(*(method.needs for method in chosen))
-    at = find_target_layer(model, inputs[:1]) if layer == "auto" else layer
-    score = targets if callable(targets) else _by_index(targets)
-    with evaluating(model), torch.inference_mode(mode=False):
+    chosen_options = {of.id: _options(of, (options or {}).get(of.id, {})) for of in chosen}
+    _known_options(options or {}, chosen)
+    needs: frozenset[Need] = frozenset().union(*(of.needs for of in chosen))
+    wanted = parse_targets(targets)
+    watched = dict.fromkeys(name for target in wanted for name in target.layers)
+    module = uncompiled(model)
+    with undisturbed(module):
         given = inputs.clone() if inputs.is_inference() else inputs
-        tap = _forward(model, given, at, head="head_gradient" in needs)
-        scores = score(tap.logits)
-        if scores.ndim != 2 or len(scores) != len(inputs) or not scores.shape[1]:
-            msg = f"targets gives scores of shape {tuple(scores.shape)}; it must be (batch, targets), at least one target."
-            raise ExplainError(msg)
-        parts = _parts(tap, scores, needs, at)
-        maps = {
-            method.id: method.function(**{need: parts[need] for need in method.needs}) for method in chosen
-        }
-    return Explanation(maps, tap.logits.detach(), at)
+        layers = _layers(module, given, layer, context) if any(of.at_layer for of in chosen) else ()
+        network = Network(module, context or {}, layers, tuple(watched))
+        parts = Parts(network, wanted, needs, given, memory=memory)
+        maps: dict[str, Tensor] = {}
+        for of in chosen:
+            at = layers if of.at_layer else ("",)
+            made = [parts.maps(of, name, chosen_options[of.id]) for name in at]
+            if fuse and len(made) > 1:
+                maps[of.id] = fused(made, fuse)
+            elif len(made) > 1:
+                maps |= {f"{of.id}@{name}": of_layer for name, of_layer in zip(at, made, strict=True)}
+            else:
+                maps[of.id] = made[0]
+        output = _without_graph(parts.passed.seen.output)
+    return Explanation(maps, output, layers)
 
 
-@dataclass(frozen=True)
-class _Tap:
-    activation: Tensor
-    logits: Tensor
-    head: tuple[Tensor, Tensor] | None  # what the last linear layer took and gave
+_found_layers: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], str]] = WeakKeyDictionary()
 
 
-def _forward(model: nn.Module, inputs: Tensor, layer: str, *, head: bool) -> _Tap:
-    frame = (inputs.shape[-2], inputs.shape[-1])
-    activations: list[Tensor] = []
-    heads: list[tuple[Tensor, Tensor]] = []
-
-    def cut(_module: nn.Module, _inputs: object, output: object) -> Tensor:
-        if not is_grid(output, frame):
-            raise ExplainError(no_grid(layer, output, frame))
-        activation = output.detach().requires_grad_()
-        activations.append(activation)
-        torch.set_grad_enabled(True)
-        return activation.clone()  # a head that works in place must not change the leaf
-
-    def remember(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if activations and inputs:
-            heads.append((inputs[0], output))
-
-    with ExitStack() as hooks, torch.no_grad():
-        hooks.callback(module_at(model, layer).register_forward_hook(cut).remove)
-        if head:
-            for part in model.modules():
-                if isinstance(part, nn.Linear):
-                    hooks.callback(part.register_forward_hook(remember).remove)
-        logits = model(inputs)
-    if not activations:
-        msg = f"The layer {layer!r} is not used in a forward pass of {type(model).__name__}. Name another target layer."
+def _layers(
+    module: nn.Module, inputs: Tensor, layer: str | Sequence[str], context: Mapping[str, Tensor] | None
+) -> tuple[str, ...]:
+    named = (layer,) if isinstance(layer, str) else tuple(dict.fromkeys(layer))
+    if not named:
+        msg = "layer names no layer; name one or several, or auto."
         raise ExplainError(msg)
-    if not isinstance(logits, Tensor) or logits.ndim != 2:
-        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        msg = f"{type(model).__name__} returns {got}; a classifier returns scores of shape (batch, classes)."
-        raise ExplainError(msg)
-    return _Tap(activations[-1], logits, heads[-1] if heads else None)
+    if "auto" not in named:
+        return named
+    # looked for once: the search runs the model
+    known = _found_layers.setdefault(module, {})
+    key = (*inputs.shape[1:], *(type(part) for part in module.modules()))
+    if key not in known:
+        known[key] = find_target_layer(module, inputs[:1], context=context).name
+    return tuple(dict.fromkeys(known[key] if name == "auto" else name for name in named))
 
 
-def _parts(tap: _Tap, scores: Tensor, needs: frozenset[Need], layer: str) -> dict[Need, Tensor]:
-    activation = tap.activation
-    exact = torch.float64 if activation.dtype == torch.float64 else torch.float32
-    parts: dict[Need, Tensor] = {"activation": activation.detach().to(exact)}
-    if "gradient" in needs:
-        parts["gradient"] = _gradients(scores, activation, layer, again="head_gradient" in needs).to(exact)
-    if "head_gradient" in needs:
-        if tap.head is None or not _is_pooling_and_linear(tap.head, tap):
-            msg = (
-                f"CAM needs a head of global average pooling and one linear layer after {layer!r}; "
-                "this model has another. Use gradcam, which equals it where both exist."
-            )
-            raise ExplainError(msg)
-        parts["head_gradient"] = _gradients(scores, tap.head[0], layer, again=False).to(exact)
-    return parts
-
-
-def _is_pooling_and_linear(head: tuple[Tensor, Tensor], tap: _Tap) -> bool:
-    pooled, output = (part.detach() for part in head)
-    mean = tap.activation.detach().mean((-2, -1))
-    return (
-        pooled.shape == mean.shape
-        and torch.allclose(pooled, mean, rtol=1e-3, atol=1e-5)
-        and torch.equal(output, tap.logits.detach())  # nothing comes after the linear layer
+def _check_inputs(inputs: object) -> None:
+    if not isinstance(inputs, Tensor):
+        got = type(inputs).__name__
+    elif inputs.ndim == 4 and len(inputs) and inputs.is_floating_point():
+        return
+    else:
+        got = f"{inputs.dtype} {tuple(inputs.shape)}"
+    msg = (
+        f"inputs is {got}; preprocessed images are floating-point numbers of shape (batch, channels, height, width), "
+        "at least one."
     )
+    raise ExplainError(msg)
 
 
-def _gradients(scores: Tensor, by: Tensor, layer: str, *, again: bool) -> Tensor:
-    """(batch, targets, *by.shape[1:]): each sample's scores depend on that sample alone, so sums over the batch do."""
-    count = scores.shape[1]
-    found = []
-    for target in range(count):
-        keep = again or target < count - 1
-        # without a graph, or with one of the head's parameters alone, nothing leads back to the layer
-        gradient = None
-        if scores.requires_grad:
-            total = scores[:, target].sum()
-            (gradient,) = torch.autograd.grad(total, by, retain_graph=keep, allow_unused=True)
-        if gradient is None:
-            msg = f"The output does not depend on the layer {layer!r}. Name another target layer."
+def _check_context(context: Mapping[str, object], batch: int) -> None:
+    for name, value in context.items():
+        if not isinstance(value, Tensor) or not value.ndim or len(value) != batch:
+            got = str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
+            msg = f"context[{name!r}] is {got}; it must be a tensor (batch, ...) with one row an image: {batch}."
             raise ExplainError(msg)
-        found.append(gradient)
-    return torch.stack(found, dim=1)
 
 
-def _by_index(targets: Sequence[int]) -> Callable[[Tensor], Tensor]:
-    def scores(logits: Tensor) -> Tensor:
-        classes = logits.shape[1]
-        for target in targets:
-            if not 0 <= target < classes:
-                msg = f"Class {target} does not exist: the model has {classes} outputs, 0 to {classes - 1}."
-                raise ExplainError(msg)
-        return logits[:, list(targets)]
+def _options(method: Method, given: Mapping[str, object]) -> dict[str, Any]:
+    for name in given:
+        if name not in method.options:
+            close = difflib.get_close_matches(name, method.options, n=1)
+            hint = (
+                f"did you mean {close[0]!r}?" if close else f"it has {', '.join(method.options) or 'none'}."
+            )
+            msg = f"{method.id} has no option {name!r}; {hint}"
+            raise ExplainError(msg)
+    return dict(given)
 
-    return scores
+
+def _known_options(options: Mapping[str, object], methods: Sequence[Method]) -> None:
+    idle = set(options) - {method.id for method in methods}
+    if idle:
+        msg = f"options names {', '.join(sorted(idle))}, which is not among the methods: {', '.join(of.id for of in methods)}."
+        raise ExplainError(msg)
+
+
+def _without_graph(output: object) -> object:
+    try:
+        return scores_of(output).detach()
+    except ExplainError:
+        return tree_map(lambda part: part.detach() if isinstance(part, Tensor) else part, output)

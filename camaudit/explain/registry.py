@@ -6,11 +6,12 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from camaudit.errors import ExplainError
+from camaudit.explain.smooth import smoothed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -69,6 +70,11 @@ Of any:
 ``rerun``: a function ``(inputs, *needs)``; those needs of the same network and targets at other inputs of the same shape.
 """
 
+OF_LAYER: frozenset[Need] = frozenset(
+    {"ablated_scores", "activation", "gradient", "head_gradient", "rival_gradient"}
+)
+"""The needs that are of a target layer."""
+
 Randomisation = Literal["passes", "fails", "open"]
 
 
@@ -88,6 +94,7 @@ class Method:
         randomisation: whether the maps change when the weights are randomised (Adebayo et al. 2018): ``passes``,
             ``fails``, or ``open`` where nobody has shown it.
         options: further keyword arguments and their defaults.
+        at_layer: whether it needs a target layer.
     """
 
     id: str
@@ -100,8 +107,10 @@ class Method:
     grid: Literal["layer", "input"] = "layer"
     randomisation: Randomisation = "open"
     options: Mapping[str, Any] = field(default_factory=dict)
+    at_layer: bool = True
 
 
+_SMOOTH = "smooth:"
 _registered: dict[str, Method] = {}
 
 
@@ -134,6 +143,7 @@ def method(
             grid=grid,
             randomisation=randomisation,
             options=options,
+            at_layer=grid == "layer" or not OF_LAYER.isdisjoint(needs),
         )
         return function
 
@@ -147,18 +157,39 @@ def all_methods() -> Mapping[str, Method]:
 
 
 def get_method(id: str) -> Method:  # noqa: A002
-    """The method of that id.
+    """The method of that id; ``smooth:METHOD`` is the mean of a method's raw maps over noisy copies of the image.
 
     Raises:
         ExplainError: there is none.
     """
     known = all_methods()
+    if id.startswith(_SMOOTH):
+        return _smooth(get_method(id.removeprefix(_SMOOTH)))
     if id not in known:
         close = difflib.get_close_matches(id, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"the methods are {', '.join(known)}."
         msg = f"There is no attribution method {id!r}; {hint}"
         raise ExplainError(msg)
     return known[id]
+
+
+def _smooth(of: Method) -> Method:
+    if of.id.startswith(_SMOOTH) or "rerun" in of.needs:
+        msg = f"{of.id} already runs over copies of the image; smooth: does not go over it."
+        raise ExplainError(msg)
+    function = smoothed(of.function, of.needs, of.options)
+    options = {"samples": 25, "sigma": 0.1, "seed": 0}
+    return replace(
+        of,
+        id=_SMOOTH + of.id,
+        function=function,
+        needs=frozenset({"inputs", "rerun"}),
+        summary=f"Mean of the raw maps of {of.id} over noisy copies of the image.",
+        source="arXiv:1706.03825",
+        cost=str(options["samples"]) if of.cost == "1" else f"{options['samples']} × ({of.cost})",
+        randomisation="open",
+        options={**of.options, **options},
+    )
 
 
 @cache
