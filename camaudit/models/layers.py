@@ -3,94 +3,151 @@
 from __future__ import annotations
 
 import difflib
-from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import nn
 
 from camaudit.errors import ModelError
+from camaudit.models.probe import probe
+from camaudit.models.undisturbed import evaluating
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-# what only moves or thins out an activation is not what computed it
-_PASSIVE = (
-    nn.Identity,
-    nn.Dropout,
-    nn.Dropout2d,
-    nn.MaxPool2d,
-    nn.AvgPool2d,
-    nn.AdaptiveAvgPool2d,
-    nn.AdaptiveMaxPool2d,
-)
+    from camaudit.models.grids import Grid
+    from camaudit.models.probe import Place
+
+__all__ = [
+    "TargetLayer",
+    "candidate_layers",
+    "evaluating",
+    "find_target_layer",
+    "is_grid",
+    "module_at",
+    "no_grid",
+    "target_layer",
+]
 
 
-def find_target_layer(module: nn.Module, example: torch.Tensor) -> str:
-    """Name of the last module whose output is a grid of channels, as Grad-CAM's section 3 asks for.
+@dataclass(frozen=True)
+class TargetLayer:
+    """A layer that maps can be made at.
 
-    Of modules that return the very same tensor (a block and its last activation) the outermost is named.
+    Attributes:
+        name: of the module.
+        grid: how its output lies on the image.
+    """
+
+    name: str
+    grid: Grid
+
+
+def find_target_layer(
+    module: nn.Module,
+    example: torch.Tensor,
+    *,
+    score: Callable[[object], torch.Tensor] | None = None,
+    context: Mapping[str, torch.Tensor] | None = None,
+) -> TargetLayer:
+    """The last layer whose places in the image still decide, as Grad-CAM's section 3 asks for.
+
+    Whether they do is seen from a gradient on one random image. Where the last such grid has its channels first
+    (convolutional networks) it is the last layer that every path from the image to the output goes through, so that no inner branch
+    is taken for the whole; of modules that return the very same tensor (a block and its last activation) the outermost is
+    named. Where it is a sequence of tokens, or has its channels last (transformers, mixers), it is the last norm or block:
+    under a head that reads the class token alone, the norm before the last block's attention.
+
+    A function cannot be hooked, only a module: after DenseNet's last norm there is a ReLU in the forward function, so the
+    layer is the norm's output, before the ReLU.
 
     Args:
         module: the model.
-        example: an input, (1, 3, height, width).
+        example: an input, (1, 3, height, width); its shape, dtype and device count, not its values.
+        score: what of the model's output is explained; the first tensor in it where left out.
+        context: further arguments of the model by name, each (batch, ...).
 
     Raises:
-        ModelError: no module returns (batch, channels, h, w) with more than one position.
+        ModelError: the output depends on no layer with more than one place.
     """
-    seen = _Seen((example.shape[-2], example.shape[-1]))
-    with ExitStack() as hooks, evaluating(module), torch.inference_mode():
-        for name, part in module.named_modules():
-            if name:
-                hooks.callback(part.register_forward_hook(seen.hook(name)).remove)
-        module(example)
-
-    active = [(name, output) for name, output in seen.grids if id(output) not in seen.passed_on]
+    seen = probe(module, example, score=score, context=context)
+    active = [place for place in seen.places if place.felt and not place.passive and not place.weights]
     if not active:
         msg = (
-            f"No layer of {type(module).__name__} returns (batch, channels, h, w) with more than one position, "
-            "so a map has no place to be made. Name a target layer."
+            f"No layer of {type(module).__name__} whose output decides returns a grid with more than one place: "
+            "(batch, channels, h, w), (batch, h, w, channels) or (batch, tokens, channels) of an input of "
+            f"{example.shape[-1]}x{example.shape[-2]}. So a map has no place to be made. Name a target layer, or give larger images."
         )
         raise ModelError(msg)
-    if seen.tokens:
-        msg = (
-            f"After {active[-1][0]!r}, {type(module).__name__} goes on with tokens (such as {seen.tokens!r}), of which this "
-            "version makes no grid. Name a target layer that returns (batch, channels, h, w)."
-        )
-        raise ModelError(msg)
-    last = active[-1][1]
-    # an activation that works in place returns its input: the later of two equally outer names is the finished one;
-    # dropout returns it too, but does nothing
-    return min(
-        (name for name, output in reversed(active) if output is last),
-        key=lambda name: (isinstance(module.get_submodule(name), _PASSIVE), name.count(".")),
-    )
+    if active[-1].grid.layout == "channels_first":
+        last = ([place for place in active if place.alone] or active)[-1]
+    else:
+        last = ([place for place in active if place.norm or place.block] or active)[-1]
+    chosen = _outermost([place for place in active if place.root == last.root])
+    return TargetLayer(chosen.name, chosen.grid)
 
 
-def check_target_layer(module: nn.Module, name: str, example: torch.Tensor) -> None:
-    """A layer that somebody named can carry a map.
-
-    Args:
-        module: the model.
-        name: of the layer.
-        example: an input, (1, 3, height, width).
+def target_layer(
+    module: nn.Module,
+    name: str,
+    example: torch.Tensor,
+    *,
+    score: Callable[[object], torch.Tensor] | None = None,
+    context: Mapping[str, torch.Tensor] | None = None,
+) -> TargetLayer:
+    """A layer that somebody named; arguments as `find_target_layer`.
 
     Raises:
-        ModelError: there is no such layer, it is not used, or what it returns is no grid of channels.
+        ModelError: there is no such layer, it is not used, what it returns is no grid, or the output does not depend on it.
     """
-    outputs: list[object] = []
-    handle = module_at(module, name).register_forward_hook(lambda _m, _i, output: outputs.append(output))
-    try:
-        with evaluating(module), torch.inference_mode():
-            module(example)
-    finally:
-        handle.remove()
-    if not outputs:
+    module_at(module, name)
+    seen = probe(module, example, score=score, context=context)
+    if name not in seen.outputs:
         msg = f"The layer {name!r} is not used in a forward pass of {type(module).__name__}. Name another target layer."
         raise ModelError(msg)
-    frame = (example.shape[-2], example.shape[-1])
-    if not is_grid(outputs[-1], frame):
-        raise ModelError(no_grid(name, outputs[-1], frame))
+    place = next((place for place in seen.places if place.name == name), None)
+    if place is None or place.weights:
+        what = ", which are attention weights" if place else ""
+        msg = (
+            f"The layer {name!r} returns {seen.outputs[name]}{what}; a map needs (batch, channels, h, w), "
+            "(batch, h, w, channels) or (batch, tokens, channels) with more than one place, in the proportions of the "
+            f"input of {example.shape[-1]}x{example.shape[-2]} and no larger. Name another target layer."
+        )
+        raise ModelError(msg)
+    if not place.felt:
+        last = find_target_layer(module, example, score=score, context=context).name
+        msg = (
+            f"The output of {type(module).__name__} does not depend on the places of {name!r}: what follows reads the class "
+            f"token alone, or something else. The last layer whose places decide is {last!r}."
+        )
+        raise ModelError(msg)
+    return TargetLayer(name, place.grid)
+
+
+def candidate_layers(
+    module: nn.Module,
+    example: torch.Tensor,
+    *,
+    score: Callable[[object], torch.Tensor] | None = None,
+    context: Mapping[str, torch.Tensor] | None = None,
+) -> list[TargetLayer]:
+    """Every layer that a map can be made at, in the order of the forward pass; arguments as `find_target_layer`.
+
+    Of modules that return the very same tensor the outermost is named; what only pools, moves or drops is left out.
+    """
+    seen = probe(module, example, score=score, context=context)
+    same: dict[int, list[Place]] = {}
+    for place in seen.places:
+        if place.felt and not place.passive and not place.weights:
+            same.setdefault(place.root, []).append(place)
+    return [TargetLayer(best.name, best.grid) for best in map(_outermost, same.values())]
+
+
+def _outermost(same: list[Place]) -> Place:
+    # an activation that works in place returns its input: the later of two equally outer names is the finished one.
+    # In a dataclass a tensor is easily passed over for another that was made of it
+    return min(reversed(same), key=lambda place: (not place.bare, place.name.count(".")))
 
 
 def is_grid(output: object, frame: tuple[int, int]) -> TypeGuard[torch.Tensor]:
@@ -121,37 +178,6 @@ def no_grid(layer: str, output: object, frame: tuple[int, int]) -> str:
     )
 
 
-class _Seen:
-    """What the modules of one forward pass returned.
-
-    Attributes:
-        grids: name and output of every call that returned a grid, in order.
-        passed_on: ids of grids that were only pooled from others.
-        tokens: the last module after the last grid that returned places in another layout; empty where none did.
-    """
-
-    def __init__(self, frame: tuple[int, int]) -> None:
-        self.grids: list[tuple[str, torch.Tensor]] = []
-        self.passed_on: set[int] = set()
-        self.tokens = ""
-        self._frame = frame
-
-    def hook(self, name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
-        def record(called: nn.Module, inputs: tuple[object, ...], output: object) -> None:
-            if not isinstance(output, torch.Tensor):
-                return
-            passive = isinstance(called, _PASSIVE)
-            if is_grid(output, self._frame):
-                self.grids.append((name, output))
-                self.tokens = ""
-                if passive and not any(output is given for given in inputs):
-                    self.passed_on.add(id(output))
-            elif not passive and output.ndim in {3, 4} and output[0].numel() > max(output.shape[1:]):
-                self.tokens = name  # more than one place, in no grid
-
-        return record
-
-
 def module_at(module: nn.Module, name: str) -> nn.Module:
     """The sub-module of that name.
 
@@ -166,18 +192,3 @@ def module_at(module: nn.Module, name: str) -> nn.Module:
         raise ModelError(msg)
     found: nn.Module = parts[name]
     return found
-
-
-class evaluating:  # noqa: N801 - a context manager reads as a verb
-    """The model in evaluation mode; every part gets its own mode back."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
-
-    def __enter__(self) -> None:
-        self._modes = [(part, part.training) for part in self._module.modules()]
-        self._module.eval()
-
-    def __exit__(self, *_: object) -> None:
-        for part, training in self._modes:
-            part.training = training

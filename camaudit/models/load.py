@@ -12,7 +12,7 @@ from torch import nn
 
 from camaudit.config import ModelConfig, PreprocessingConfig, parse_section
 from camaudit.errors import ModelError
-from camaudit.models.layers import check_target_layer, evaluating, find_target_layer
+from camaudit.models.layers import evaluating, find_target_layer, target_layer
 from camaudit.models.recipes import timm_recipe, torchvision_recipe
 from camaudit.models.weights import fit_weights, read_weights
 
@@ -166,10 +166,10 @@ def _checked(module: nn.Module, config: ModelConfig, preprocessing: Preprocessin
         )
         raise ModelError(msg)
     if config.target_layer == "auto":
-        layer = find_target_layer(module, example)
+        layer = find_target_layer(module, example).name
     else:
         layer = config.target_layer
-        check_target_layer(module, layer, example)
+        target_layer(module, layer, example)
     return LoadedModel(module, tuple(config.classes), preprocessing, layer, config)
 
 

@@ -1,0 +1,272 @@
+"""What one forward pass and one gradient show of a model: which layers' places its output depends on, and how."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from camaudit.models.grids import grid_of, tensor_of, with_tensor
+from camaudit.models.undisturbed import undisturbed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from torch.autograd.graph import Node
+
+    from camaudit.models.grids import Grid
+
+# what only moves or thins out an activation is not what computed it
+_PASSIVE = (
+    nn.Identity,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.MaxPool2d,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+)
+_NORMS = (
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.modules.batchnorm._BatchNorm,  # noqa: SLF001 - the base of all of them has no other name
+)
+_PROJECTIONS = (nn.Linear, nn.Conv1d, nn.Conv2d)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A layer that returned a grid.
+
+    Attributes:
+        name: of the layer.
+        grid: how its output lies on the image.
+        root: calls that handed on the very same tensor (a block and its last activation) share this number.
+        bare: its output is the tensor itself, not one in a tuple, dict or dataclass.
+        passive: what it returns was only moved or pooled by the last layer that worked on it, or it is itself of that kind.
+        norm: it normalises, and not what a projection just made (queries, keys).
+        block: it has parts, a norm among them, and does not end in a projection.
+        weights: its rows are positive and add up to one, as attention weights do.
+        felt: the model's output depends on the grid's places through it.
+        alone: every path from the image to the output goes through it.
+    """
+
+    name: str
+    grid: Grid
+    root: int
+    bare: bool
+    passive: bool
+    norm: bool
+    block: bool
+    weights: bool
+    felt: bool
+    alone: bool
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a forward pass showed.
+
+    Attributes:
+        places: the layers that returned a grid, in the order in which their last call ended.
+        outputs: what every layer returned last, as shape or type.
+    """
+
+    places: tuple[Place, ...]
+    outputs: Mapping[str, str]
+
+
+def probe(
+    module: nn.Module,
+    example: Tensor,
+    *,
+    score: Callable[[object], Tensor] | None = None,
+    context: Mapping[str, Tensor] | None = None,
+) -> Probe:
+    """Run the model on one random image and see what its output depends on; arguments as `find_target_layer`."""
+    context = {name: value[:1] for name, value in (context or {}).items()}
+    with undisturbed(module):
+        places, outputs = _look(module, example, {}, score, context)
+        if not any(place.felt for place in places):
+            # an untrained head of zeros hides what it would read
+            zero = {name: _noise(part) for name, part in module.named_parameters() if not part.any()}
+            if zero:
+                places, outputs = _look(module, example, zero, score, context)
+    return Probe(places, outputs)
+
+
+def _look(
+    module: nn.Module,
+    example: Tensor,
+    instead: dict[str, Tensor],
+    score: Callable[[object], Tensor] | None,
+    context: dict[str, Tensor],
+) -> tuple[tuple[Place, ...], dict[str, str]]:
+    watch = _Watch(module, (example.shape[-2], example.shape[-1]))
+    image = _noise(example[:1]).requires_grad_()
+    with ExitStack() as hooks:
+        for name, part in module.named_modules():
+            if name:
+                hooks.callback(part.register_forward_hook(watch.hook(name)).remove)
+        # times one: a model may work in place on its input
+        output = functional_call(module, instead, (image * 1,), context)
+    return tuple(watch.places(_scalar(output, score))), watch.outputs
+
+
+@dataclass(frozen=True)
+class _Root:
+    """What is known of a tensor from the call that made it; kept with it, so that its id is not used again."""
+
+    tensor: Tensor
+    number: int
+    passive: bool
+    projected: bool
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call that returned a grid; `tensor` is the alias that went on in place of what was returned."""
+
+    tensor: Tensor
+    grid: Grid
+    root: _Root
+    bare: bool
+    passive: bool
+    norm: bool
+    weights: bool
+
+
+class _Watch:
+    """Hooks that give every grid an alias of its own, so that a gradient shows what went on from that very layer."""
+
+    def __init__(self, module: nn.Module, frame: tuple[int, int]) -> None:
+        self._module, self._frame = module, frame
+        self._calls: dict[str, _Call] = {}  # by name: of a layer that is used again the last call counts
+        self._roots: dict[int, _Root] = {}  # by the alias's id
+        self._projected: dict[int, Tensor] = {}  # what projections made, by storage; kept likewise
+        self.outputs: dict[str, str] = {}
+
+    def hook(self, name: str) -> Callable[[nn.Module, tuple[object, ...], object], object]:
+        def hear(called: nn.Module, inputs: tuple[object, ...], output: object) -> object:
+            torch.set_grad_enabled(True)  # a frozen trunk may run without
+            tensor = tensor_of(output)
+            self.outputs[name] = type(output).__name__ if tensor is None else str(tuple(tensor.shape))
+            self._calls.pop(name, None)
+            if tensor is None or not tensor.is_floating_point():
+                return None
+            given = next((part for part in inputs if isinstance(part, Tensor)), None)
+            after_projection = given is not None and _storage(given) in self._projected
+            projects = isinstance(called, _PROJECTIONS) or (_is_norm(called) and after_projection)
+            if projects:
+                self._projected[_storage(tensor)] = tensor
+            grid = grid_of(self._module, output, self._frame, batch=1)
+            if grid is None:
+                return None
+            alias = (tensor if tensor.requires_grad else tensor.detach().requires_grad_()).clone()
+            if projects:
+                self._projected[_storage(alias)] = alias
+            norm, passive = _is_norm(called) and not after_projection, _is_passive(called, given, tensor)
+            made = self._roots.get(id(tensor))
+            root = _Root(
+                alias,
+                made.number if made else len(self._roots),
+                made.passive if made else passive and tensor is not given,
+                made.projected if made else _storage(tensor) in self._projected,
+            )
+            self._roots[id(alias)] = root
+            bare = isinstance(output, Tensor)
+            self._calls[name] = _Call(
+                alias, grid, root, bare, passive or root.passive, norm, _adds_up(tensor)
+            )
+            return with_tensor(output, alias)
+
+        return hear
+
+    def places(self, scalar: Tensor | None) -> Iterable[Place]:
+        """What was heard, held against the output.
+
+        Args:
+            scalar: of the output; None where the output has no gradient.
+        """
+        calls = list(self._calls.items())
+        gradients: list[Tensor | None] = [None] * len(calls)
+        if scalar is not None and calls:
+            tensors = [call.tensor for _, call in calls]
+            gradients = list(torch.autograd.grad(scalar, tensors, retain_graph=True, allow_unused=True))
+        felt = [
+            gradient is not None and bool((call.grid.split(gradient) != 0).any())
+            for gradient, (_, call) in zip(gradients, calls, strict=True)
+        ]
+        for (name, call), feels in zip(calls, felt, strict=True):
+            yield Place(
+                name,
+                call.grid,
+                call.root.number,
+                call.bare,
+                call.passive,
+                call.norm,
+                _is_block(self._module.get_submodule(name)) and not call.root.projected,
+                call.weights,
+                feels,
+                alone=feels and scalar is not None and _passes_all(scalar, call.tensor),
+            )
+
+
+def _passes_all(scalar: Tensor, tensor: Tensor) -> bool:
+    """Whether no path leads from the scalar back to the image but through the tensor."""
+    start, barred = scalar.grad_fn, tensor.grad_fn
+    seen: set[Node | None] = {None, barred}
+    ahead = [start]
+    while ahead:
+        node = ahead.pop()
+        if node in seen or node is None:
+            continue
+        if hasattr(node, "variable"):  # a leaf: the parameters are frozen, so it is the image
+            return False
+        seen.add(node)
+        ahead.extend(before for before, _ in node.next_functions)
+    return True
+
+
+def _scalar(output: object, score: Callable[[object], Tensor] | None) -> Tensor | None:
+    """A random mix of the output's numbers: their plain sum can be constant, as after a softmax."""
+    found = score(output) if score is not None else tensor_of(output)
+    if found is None or not found.requires_grad:
+        return None
+    return (found * _noise(found)).sum()
+
+
+def _noise(like: Tensor) -> Tensor:
+    draw = torch.randn(like.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+    return draw.to(like.device, like.dtype)
+
+
+def _is_norm(part: nn.Module) -> bool:
+    return isinstance(part, _NORMS) or "Norm" in type(part).__name__
+
+
+def _is_block(part: nn.Module) -> bool:
+    return any(_is_norm(inner) for inner in part.modules() if inner is not part)
+
+
+def _is_passive(part: nn.Module, given: Tensor | None, output: Tensor) -> bool:
+    if isinstance(part, _PASSIVE):
+        return True
+    is_leaf = next(part.children(), None) is None and next(part.parameters(), None) is None
+    # a view of what it was given: a permutation
+    return is_leaf and given is not None and output is not given and _storage(output) == _storage(given)
+
+
+def _adds_up(tensor: Tensor) -> bool:
+    if tensor.ndim != 4 or tensor.shape[-1] != tensor.shape[-2]:
+        return False
+    rows = tensor.detach().float()
+    return bool((rows >= 0).all()) and bool(((rows.sum(-1) - 1).abs() < 0.02).all())
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

@@ -1,0 +1,63 @@
+"""A model that is looked at and comes back as it was."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+
+class evaluating:  # noqa: N801 - a context manager reads as a verb
+    """The model in evaluation mode; every part gets its own mode back."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+
+    def __enter__(self) -> None:
+        self._modes = [(part, part.training) for part in self._module.modules()]
+        self._module.eval()
+
+    def __exit__(self, *_: object) -> None:
+        for part, training in self._modes:
+            part.training = training
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode, frozen, uncompiled; every part gets its own state back, also after an exception.
+
+    Frozen parameters take no part in a graph: without an input that asks for a gradient a forward pass makes none.
+    A compiled model runs as the code it was compiled from, because hooks are not called inside of what was compiled.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(evaluating(model))
+        thawed = [part for part in model.parameters() if part.requires_grad and part.is_leaf]
+        stack.callback(_require_grad, thawed)
+        for part in thawed:
+            part.requires_grad_(False)
+        stack.enter_context(torch.inference_mode(mode=False))
+        stack.enter_context(torch.enable_grad())
+        if any(_is_compiled(part) for part in model.modules()):
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        yield
+
+
+def uncompiled(model: nn.Module) -> nn.Module:
+    """The module that `torch.compile` was given; the model itself where it was not compiled."""
+    original: nn.Module = getattr(model, "_orig_mod", model)
+    return original
+
+
+def _is_compiled(part: nn.Module) -> bool:
+    return hasattr(part, "_orig_mod") or getattr(part, "_compiled_call_impl", None) is not None
+
+
+def _require_grad(parameters: list[nn.Parameter]) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_()
