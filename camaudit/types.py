@@ -112,9 +112,13 @@ class Combined:
 
 @dataclass(frozen=True)
 class Relative:
-    """A shape whose coordinates are shares of the image's width and height, in the frame of the shown image."""
+    """A shape whose coordinates are shares of the image's width and height, in the frame of the shown image.
 
-    shape: Polygon | Box | Keypoints
+    A mask file is one of the image's proportions that may have another size; a pixel of the image takes the value of the
+    mask's pixel that its centre falls on.
+    """
+
+    shape: Polygon | Box | Keypoints | MaskFile
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,15 @@ def label_source(
     return asked
 
 
+def own_labels(source: DataConfig) -> LabelSource | None:
+    """Where the labels come from in a format that labels images; None: from the format itself.
+
+    Raises:
+        ConfigError: as `label_source`.
+    """
+    return label_source(source, ("table", "none"), None) if source.label else None
+
+
 def label_of_instances(instances: Sequence[tuple[str, float]], rule: LabelSource) -> str | None:
     """The label that an image has by its instances.
 
