@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from camaudit.data.geometry import Frame
-from camaudit.data.images import open_image
+from camaudit.data.images import decode
 from camaudit.data.masks import region_masks
+from camaudit.data.problems import Problem
 from camaudit.errors import DataError
 from camaudit.types import Skipped
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
-    from PIL import Image
 
     from camaudit.types import Preprocessing, Sample
 
@@ -39,6 +39,7 @@ class Batch:
             where a sample has no annotation of the region.
         valid: (n, height, width) bool, false on padding.
         skipped: the samples that could not be read.
+        notices: what was read and should be known, such as that only the first frame of an animation was taken.
     """
 
     index: int
@@ -47,6 +48,7 @@ class Batch:
     coverage: NDArray[np.float32]
     valid: NDArray[np.bool_]
     skipped: tuple[Skipped, ...]
+    notices: tuple[Problem, ...] = ()
 
 
 def batches(
@@ -92,6 +94,7 @@ class Read:
     image: NDArray[np.uint8]
     coverage: Mapping[str, NDArray[np.float32]]
     valid: NDArray[np.bool_]
+    notices: tuple[Problem, ...] = ()
 
 
 def read_sample(
@@ -99,8 +102,9 @@ def read_sample(
 ) -> Read | Skipped:
     """One sample in the model's frame, or why it could not be read."""
     try:
-        image = open_image(sample.image)
-        frame = Frame.of(_size(image), preprocessing)
+        # the usual filters look at twice the side they shrink to, so a large JPEG need not be decoded whole
+        decoded = decode(sample.image, lambda size: Frame.of(size, preprocessing).resized)
+        frame = Frame.of(decoded.size, preprocessing)
         masks = region_masks(sample.regions, frame.size, image=str(sample.image))
     except DataError as error:
         return Skipped(sample.id, str(sample.image), str(error))
@@ -110,11 +114,15 @@ def read_sample(
         for name, parts in regions.items()
         if all(part in masks for part in parts)
     }
-    return Read(frame.image(image), coverage, frame.valid())
+    return Read(
+        frame.image(decoded.image), coverage, frame.valid(), _notices(sample, animated=decoded.animated)
+    )
 
 
-def _size(image: Image.Image) -> tuple[int, int]:
-    return image.height, image.width
+def _notices(sample: Sample, *, animated: bool) -> tuple[Problem, ...]:
+    if not animated:
+        return ()
+    return (Problem("animated", str(sample.image), "it has several frames or pages; the first is taken."),)
 
 
 def _collect(
@@ -145,4 +153,5 @@ def _collect(
         coverage=coverage,
         valid=np.stack([result.valid for _, result in good]) if good else np.zeros((0, *side), bool),
         skipped=skipped,
+        notices=tuple(notice for _, result in good for notice in result.notices),
     )

@@ -1,14 +1,73 @@
-"""Decode one image file, as a photograph is meant to be seen."""
+"""Decode one image file, as a photograph is meant to be seen.
+
+Turned as its EXIF orientation says; three channels of eight bits, as Pillow and the usual loaders convert them: grey and
+palette images get equal or their palette's colours, CMYK becomes RGB, of 16 bits the upper eight stay, and transparency is
+dropped, not composited: a pixel has the colour that is stored for it, whatever its opacity. Of an animation or of several
+pages the first is taken.
+"""
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from camaudit.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LARGE = 24_000_000
+"""Pixels beyond which a JPEG is decoded at a half, a quarter or an eighth of its sides where that is enough."""
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    struct.error,
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+_ORIENTATION = 0x0112
+
+
+def limit() -> int:
+    """Pixels beyond which no image is decoded: Pillow's own limit, about 89 million."""
+    return Image.MAX_IMAGE_PIXELS or 89_478_485
+
+
+def check_size(image: Image.Image) -> None:
+    """Refuse an image of more pixels than the limit (Image.DecompressionBombError), before it is decoded."""
+    if image.width * image.height > limit():
+        msg = f"it has {image.width * image.height:,} pixels, where {limit():,} are the most."
+        raise Image.DecompressionBombError(msg)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded image.
+
+    Attributes:
+        image: RGB, turned; smaller than `size` where a reduced one was asked for.
+        size: (height, width) of the image as it is shown.
+        animated: whether there are more frames or pages than the one that was taken.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    animated: bool
+
+
+@dataclass(frozen=True)
+class Stored:
+    """(height, width) of the pixels as a file stores them, and the EXIF orientation that turns them."""
+
+    size: tuple[int, int]
+    orientation: int
 
 
 def open_image(path: Path | str) -> Image.Image:
@@ -17,18 +76,41 @@ def open_image(path: Path | str) -> Image.Image:
     Raises:
         DataError: the file is missing, is no image, is truncated, or is too large to be decoded safely.
     """
+    return decode(path).image
+
+
+def decode(path: Path | str, needed: Callable[[tuple[int, int]], tuple[int, int]] | None = None) -> Decoded:
+    """An image with what is known of its file.
+
+    Args:
+        path: of the file.
+        needed: from the (height, width) of the image to that which it will be resized to. A large JPEG is then decoded at
+            a half, a quarter or an eighth of its sides, whichever still has twice the sides that are needed.
+
+    Raises:
+        DataError: as `open_image`.
+    """
     try:
         with Image.open(path) as image:
+            check_size(image)
+            turned = image.getexif().get(_ORIENTATION, 1) in {5, 6, 7, 8}
+            size = (image.width, image.height) if turned else (image.height, image.width)
+            animated = image.format != "MPO" and getattr(image, "is_animated", False)
+            if needed is not None and image.format == "JPEG" and image.width * image.height > LARGE:
+                height, width = needed(size)
+                image.draft(None, (2 * height, 2 * width) if turned else (2 * width, 2 * height))
             image.load()
             # a conversion drops the metadata, so the turn comes first
-            return _as_rgb(ImageOps.exif_transpose(image))
+            return Decoded(_as_rgb(ImageOps.exif_transpose(image)), size, bool(animated))
     except FileNotFoundError:
         msg = f"{path} does not exist. Correct the path in the table, or remove the row."
     except UnidentifiedImageError:
-        msg = f"{path} is not an image that can be read ({_size(path)}). Replace the file, or remove the row."
+        msg = (
+            f"{path} is not an image that can be read ({_bytes(path)}). Replace the file, or remove the row."
+        )
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         msg = f"{path} is too large to be decoded safely: {error} Make it smaller."
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
+    except UNREADABLE as error:
         msg = f"{path} cannot be decoded: {error}. Replace the file, or remove the row."
     raise DataError(msg)
 
@@ -39,14 +121,23 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: as `open_image`, where the file's head already shows it.
     """
+    stored = stored_frame(path)
+    height, width = stored.size
+    return (width, height) if stored.orientation >= 5 else (height, width)
+
+
+def stored_frame(path: Path) -> Stored:
+    """Size and orientation of an image file, without decoding it.
+
+    Raises:
+        DataError: as `open_image`, where the file's head already shows it.
+    """
     try:
         with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(0x0112, 1) >= 5  # orientations 5 to 8 swap the sides
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
-        height, width = open_image(path).size[::-1]
-        return height, width
-    return (width, height) if turned else (height, width)
+            orientation = image.getexif().get(_ORIENTATION, 1)
+            return Stored((image.height, image.width), orientation if orientation in range(1, 9) else 1)
+    except UNREADABLE:
+        return Stored(decode(path).size, 1)
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
@@ -60,7 +151,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _size(path: Path | str) -> str:
+def _bytes(path: Path | str) -> str:
     try:
         return f"{Path(path).stat().st_size} bytes"
     except OSError:

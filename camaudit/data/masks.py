@@ -1,14 +1,39 @@
-"""A region as a boolean array in the frame of its image."""
+"""A region as a boolean array in the frame of its image, as it is shown.
+
+A mask file has the size of the shown image, after the image's own EXIF orientation; an orientation that the mask's file has
+turns the mask. Coordinates of annotation files that belong to the stored pixels (`camaudit.types.InFile`) are drawn there
+and turned.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from camaudit.data.images import UNREADABLE, Stored, check_size, stored_frame
+from camaudit.data.shapes import (
+    TURNS,
+    draw_box,
+    draw_keypoints,
+    draw_polygon,
+    draw_run_lengths,
+    scaled,
+)
 from camaudit.errors import DataError
-from camaudit.types import Box, MaskFile, Polygon
+from camaudit.types import (
+    Box,
+    ColourMaskFile,
+    Combined,
+    InFile,
+    Instances,
+    Keypoints,
+    MaskFile,
+    Polygon,
+    Relative,
+    RunLengths,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,15 +41,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from camaudit.types import Region
+    from camaudit.types import Region, Shape
 
 
 def region_mask(region: Region, size: tuple[int, int]) -> NDArray[np.bool_]:
     """The region's pixels.
 
     Args:
-        region: mask, mask file, polygon or box.
-        size: (height, width) of the image.
+        region: with any shape.
+        size: (height, width) of the image as it is shown.
 
     Returns:
         A boolean array of that size.
@@ -42,79 +67,124 @@ def region_masks(
 
     Args:
         regions: with distinct names.
-        size: (height, width) of the image.
+        size: (height, width) of the image as it is shown.
         image: what an error message calls the image.
 
     Raises:
         DataError: as `region_mask`.
     """
-    files: dict[Path, NDArray[np.integer]] = {}
-    masks: dict[str, NDArray[np.bool_]] = {}
-    for region in regions:
-        shape = region.shape
-        if isinstance(shape, MaskFile):
-            if shape.path not in files:
-                files[shape.path] = _read_indices(shape.path, size, image)
-            indices = files[shape.path]
-            mask = indices != 0 if shape.values is None else np.isin(indices, shape.values)
-        elif isinstance(shape, Polygon):
-            mask = _draw_polygon(shape, size)
-        elif isinstance(shape, Box):
-            mask = _draw_box(shape, size)
-        else:
-            mask = np.asarray(shape, dtype=bool)
-            _check_size(mask.shape, size, f"the mask of region {region.name!r}", image)
-        masks[region.name] = mask
-    return masks
+    files = _Files()
+    return {
+        region.name: _Drawing(size, image, f"the mask of region {region.name!r}", files).draw(region.shape)
+        for region in regions
+    }
 
 
-def _read_indices(path: Path, size: tuple[int, int], image_name: str) -> NDArray[np.integer]:
+class _Files:
+    """What was read from disk for one image."""
+
+    def __init__(self) -> None:
+        self._indices: dict[Path, NDArray[np.integer]] = {}
+        self._stored: dict[Path, Stored] = {}
+
+    def indices(self, shape: MaskFile | ColourMaskFile) -> NDArray[np.integer]:
+        """The pixel values of a mask's file, (height, width)."""
+        if shape.path not in self._indices:
+            self._indices[shape.path] = _read(shape.path, colours=isinstance(shape, ColourMaskFile))
+        return self._indices[shape.path]
+
+    def stored(self, image: Path) -> Stored:
+        """The frame of the pixels as an image's file stores them."""
+        if image not in self._stored:
+            self._stored[image] = stored_frame(image)
+        return self._stored[image]
+
+
+class _Drawing:
+    """Draws shapes of one region into one frame."""
+
+    def __init__(self, size: tuple[int, int], image: str, what: str, files: _Files) -> None:
+        self._size, self._image, self._what, self._files = size, image, what, files
+
+    def draw(self, shape: Shape) -> NDArray[np.bool_]:  # noqa: PLR0911, C901 - a case a shape
+        match shape:
+            case MaskFile() | ColourMaskFile():
+                indices = self._files.indices(shape)
+                self._check(indices.shape, str(shape.path))
+                inside = indices != 0 if shape.values is None else np.isin(indices, shape.values)
+                return np.asarray(inside, dtype=bool)
+            case RunLengths(height, width):
+                self._check((height, width), self._what)
+                return draw_run_lengths(shape)
+            case Polygon():
+                return draw_polygon(shape, self._size)
+            case Box():
+                return draw_box(shape, self._size)
+            case Keypoints():
+                return draw_keypoints(shape, self._size)
+            case Relative():
+                return self.draw(scaled(shape, self._size))
+            case Instances(parts) | Combined("or", parts):
+                return self._united(parts)
+            case Combined("not", (part,)):
+                return ~self.draw(part)
+            case Combined(_, parts):
+                return np.logical_and.reduce([self.draw(part) for part in parts])
+            case InFile():
+                return self._turned(shape)
+            case _:
+                mask = np.asarray(shape, dtype=bool)
+                self._check(mask.shape, self._what)
+                return mask
+
+    def _united(self, parts: Sequence[Shape]) -> NDArray[np.bool_]:
+        mask = np.zeros(self._size, dtype=bool)
+        for part in parts:
+            mask |= self.draw(part)
+        return mask
+
+    def _turned(self, shape: InFile) -> NDArray[np.bool_]:
+        stored = self._files.stored(shape.image)
+        if shape.size is not None and shape.size not in {stored.size, self._size}:
+            msg = (
+                f"The annotations of {shape.image} are for an image of {shape.size[1]}x{shape.size[0]}, but it is "
+                f"{stored.size[1]}x{stored.size[0]} (width x height). Use the image that was annotated."
+            )
+            raise DataError(msg)
+        if shape.size == self._size != stored.size:
+            return self.draw(shape.shape)
+        inner = _Drawing(stored.size, self._image, self._what, self._files).draw(shape.shape)
+        turn = TURNS.get(stored.orientation)
+        return np.ascontiguousarray(turn(inner)) if turn else inner
+
+    def _check(self, shape: tuple[int, ...], what: str) -> None:
+        if shape != self._size:
+            got = "x".join(str(side) for side in reversed(shape))
+            msg = (
+                f"{what} is {got} but {self._image} is {self._size[1]}x{self._size[0]} (width x height). "
+                "A mask must have the size of its image."
+            )
+            raise DataError(msg)
+
+
+def _read(path: Path, *, colours: bool) -> NDArray[np.integer]:
     try:
         with Image.open(path) as image:
+            check_size(image)
             image.load()
-            if len(image.getbands()) > 1:
-                msg = (
-                    f"{path} has {len(image.getbands())} channels ({image.mode}). "
-                    "A mask has one: save it as a grey or palette PNG."
-                )
-                raise DataError(msg)
-            indices = np.asarray(image)
+            bands = len(image.getbands())
+            shown = ImageOps.exif_transpose(image)
+            if colours:
+                red, green, blue = np.moveaxis(np.asarray(shown.convert("RGB")).astype(np.int32), -1, 0)
+                return np.asarray(red + 256 * green + 65536 * blue)
+            indices = np.asarray(shown)
     except FileNotFoundError:
         msg = f"{path} does not exist. Correct the mask's path in the table."
         raise DataError(msg) from None
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         msg = f"{path} cannot be read as a mask: {error}. Replace the file."
         raise DataError(msg) from None
-    _check_size(indices.shape, size, str(path), image_name)
-    return indices if indices.dtype != np.bool_ else indices.astype(np.uint8)
-
-
-def _check_size(shape: tuple[int, ...], size: tuple[int, int], what: str, image: str) -> None:
-    if shape != size:
-        got = "x".join(str(side) for side in reversed(shape))
-        msg = (
-            f"{what} is {got} but {image} is {size[1]}x{size[0]} (width x height). "
-            "A mask must have the size of its image."
-        )
+    if bands > 1:
+        msg = f"{path} has {bands} channels ({image.mode}). A mask has one: save it as a grey or palette PNG."
         raise DataError(msg)
-
-
-def _draw_polygon(polygon: Polygon, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Pixels whose centre lies in a ring; Pillow would draw the outline too, half a pixel beyond the polygon."""
-    rows, columns = (np.arange(side) + 0.5 for side in size)
-    mask = np.zeros(size, dtype=bool)
-    for ring in polygon.rings:
-        inside = np.zeros(size, dtype=bool)
-        for (x, y), (next_x, next_y) in zip(ring, (*ring[1:], *ring[:1]), strict=True):
-            crossed = np.flatnonzero((y <= rows) != (next_y <= rows))
-            at = x + (rows[crossed] - y) * ((next_x - x) / (next_y - y or 1))
-            inside[crossed] ^= columns >= at[:, None]
-        mask |= inside
-    return mask
-
-
-def _draw_box(box: Box, size: tuple[int, int]) -> NDArray[np.bool_]:
-    rows, columns = (np.arange(side) + 0.5 for side in size)
-    inside_rows = (rows >= box.top) & (rows < box.top + box.height)
-    inside_columns = (columns >= box.left) & (columns < box.left + box.width)
-    return inside_rows[:, None] & inside_columns[None, :]
+    return indices if indices.dtype != np.bool_ else indices.astype(np.uint8)

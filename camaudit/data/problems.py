@@ -25,6 +25,7 @@ KINDS: Mapping[str, str] = {
     "unknown-category": "an annotation of a category that is not declared is left out",
     "duplicate-annotation": "an annotation that stands twice counts once",
     "outside-folder": "an image or a mask outside the dataset's folder is left out",
+    "animated": "of an image with several frames or pages the first is taken",
     "no-mask": "a mask that is named and not there: the sample has no regions from it",
 }
 
