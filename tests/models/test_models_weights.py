@@ -106,7 +106,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
             read_weights(path)
 
 
-@pytest.mark.parametrize("content", [[torch.zeros(2)], {"weight": 3}, {"model": {"weight": torch.zeros(1)}}])
+@pytest.mark.parametrize("content", [[torch.zeros(2)], {"weight": 3}, {"extra": {"weight": torch.zeros(1)}}])
 def test_what_is_no_mapping_of_tensors_is_named(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "a.pt")
     with pytest.raises(ModelError, match="is not a state dict"):
