@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from camaudit.data.stored import open_stored
 from camaudit.errors import DataError
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def decode(path: Path | str, needed: Callable[[tuple[int, int]], tuple[int, int]
         DataError: as `open_image`.
     """
     try:
-        with Image.open(path) as image:
+        with open_stored(path) as image:
             check_size(image)
             turned = image.getexif().get(_ORIENTATION, 1) in {5, 6, 7, 8}
             size = (image.width, image.height) if turned else (image.height, image.width)
@@ -133,7 +134,7 @@ def stored_frame(path: Path) -> Stored:
         DataError: as `open_image`, where the file's head already shows it.
     """
     try:
-        with Image.open(path) as image:
+        with open_stored(path) as image:
             orientation = image.getexif().get(_ORIENTATION, 1)
             return Stored((image.height, image.width), orientation if orientation in range(1, 9) else 1)
     except UNREADABLE:

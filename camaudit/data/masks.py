@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from camaudit.data.images import UNREADABLE, Stored, check_size, stored_frame
 from camaudit.data.shapes import (
@@ -21,6 +21,7 @@ from camaudit.data.shapes import (
     draw_run_lengths,
     scaled,
 )
+from camaudit.data.stored import open_stored
 from camaudit.errors import DataError
 from camaudit.types import (
     Box,
@@ -111,8 +112,7 @@ class _Drawing:
             case MaskFile() | ColourMaskFile():
                 indices = self._files.indices(shape)
                 self._check(indices.shape, str(shape.path))
-                inside = indices != 0 if shape.values is None else np.isin(indices, shape.values)
-                return np.asarray(inside, dtype=bool)
+                return _chosen(indices, shape.values)
             case RunLengths(height, width):
                 self._check((height, width), self._what)
                 return draw_run_lengths(shape)
@@ -122,8 +122,12 @@ class _Drawing:
                 return draw_box(shape, self._size)
             case Keypoints():
                 return draw_keypoints(shape, self._size)
-            case Relative():
-                return self.draw(scaled(shape, self._size))
+            case Relative(inner):
+                return (
+                    self._resized(inner)
+                    if isinstance(inner, MaskFile)
+                    else self.draw(scaled(inner, self._size))
+                )
             case Instances(parts) | Combined("or", parts):
                 return self._united(parts)
             case Combined("not", (part,)):
@@ -136,6 +140,21 @@ class _Drawing:
                 mask = np.asarray(shape, dtype=bool)
                 self._check(mask.shape, self._what)
                 return mask
+
+    def _resized(self, file: MaskFile) -> NDArray[np.bool_]:
+        indices = self._files.indices(file)
+        (height, width), (rows, columns) = self._size, indices.shape
+        if abs(height * columns - width * rows) > max(height, width):  # by more than one pixel of the mask
+            msg = (
+                f"{file.path} is {columns}x{rows} but {self._image} is {width}x{height} (width x height). "
+                "A mask of another size must have the proportions of its image."
+            )
+            raise DataError(msg)
+        row, column = (
+            ((np.arange(side) + 0.5) * of / side).astype(np.int64)
+            for side, of in ((height, rows), (width, columns))
+        )
+        return _chosen(indices[row[:, None], column], file.values)
 
     def _united(self, parts: Sequence[Shape]) -> NDArray[np.bool_]:
         mask = np.zeros(self._size, dtype=bool)
@@ -167,9 +186,13 @@ class _Drawing:
             raise DataError(msg)
 
 
+def _chosen(indices: NDArray[np.integer], values: tuple[int, ...] | None) -> NDArray[np.bool_]:
+    return np.asarray(indices != 0 if values is None else np.isin(indices, values), dtype=bool)
+
+
 def _read(path: Path, *, colours: bool) -> NDArray[np.integer]:
     try:
-        with Image.open(path) as image:
+        with open_stored(path) as image:
             check_size(image)
             image.load()
             bands = len(image.getbands())

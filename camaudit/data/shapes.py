@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from camaudit.errors import DataError
-from camaudit.types import Box, Keypoints, Polygon
+from camaudit.types import Box, Keypoints, Polygon, RunLengths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-
-    from camaudit.types import Relative, RunLengths
 
 _AT_ONCE = 4_000_000  # edge and row pairs that are compared together
 
@@ -71,6 +69,14 @@ def draw_run_lengths(runs: RunLengths) -> NDArray[np.bool_]:
     return np.ascontiguousarray(coco.decode(coded), dtype=bool)
 
 
+def as_run_lengths(mask: NDArray[np.bool_]) -> RunLengths:
+    """A mask (height, width) as run lengths, which take a few bytes where the mask takes its area."""
+    from pycocotools import mask as coco
+
+    coded = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return RunLengths(mask.shape[0], mask.shape[1], coded["counts"].decode("ascii"))
+
+
 def run_lengths(counts: str) -> list[int]:
     """The lengths of the runs in COCO's compressed coding; background first.
 
@@ -103,10 +109,9 @@ def run_lengths(counts: str) -> list[int]:
     return runs
 
 
-def scaled(relative: Relative, size: tuple[int, int]) -> Polygon | Box | Keypoints:
+def scaled(shape: Polygon | Box | Keypoints, size: tuple[int, int]) -> Polygon | Box | Keypoints:
     """A shape of shares in pixels of an image of that (height, width)."""
     height, width = size
-    shape = relative.shape
     if isinstance(shape, Polygon):
         return Polygon(tuple(tuple((x * width, y * height) for x, y in ring) for ring in shape.rings))
     if isinstance(shape, Box):
