@@ -214,11 +214,12 @@ class OutputTarget:
 
     Attributes:
         kind: ``predicted`` (the class with the highest score), ``label`` (the true class), ``class`` (the one in
-            `classes`), ``contrast`` (score of the first class in `classes` minus that of the second).
+            `classes`), ``contrast`` (score of the first class in `classes` minus that of the second), ``output`` (an output of a
+            regression, named in `classes`).
         classes: class names, as `kind` needs them.
     """
 
-    kind: Literal["predicted", "label", "class", "contrast"]
+    kind: Literal["predicted", "label", "class", "contrast", "output"]
     classes: tuple[str, ...] = ()
 
     @property

@@ -16,7 +16,7 @@ def parse_target(text: str) -> OutputTarget:
     """The output target that a name stands for.
 
     Args:
-        text: ``predicted``, ``label``, ``class:NAME`` or ``contrast:NAME,NAME``.
+        text: ``predicted``, ``label``, ``class:NAME``, ``contrast:NAME,NAME``, or of a regression ``output:NAME``.
 
     Raises:
         ValueError: the text is none of these.
@@ -24,8 +24,8 @@ def parse_target(text: str) -> OutputTarget:
     kind, colon, names = text.partition(":")
     classes = tuple(name.strip() for name in names.split(",")) if colon else ()
     wanted = {"predicted": 0, "label": 0, "class": 1, "contrast": 2}
-    if kind == "class" and colon:
-        return OutputTarget("class", (names.strip(),))
+    if kind in {"class", "output"} and names.strip():
+        return OutputTarget(kind, (names.strip(),))  # type: ignore[arg-type]  # one of the two
     if kind not in wanted or len(classes) != wanted[kind] or not all(classes):
         msg = f"{text!r} is no output target; use predicted, label, class:NAME or contrast:NAME,NAME"
         raise ValueError(msg)

@@ -17,6 +17,8 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from camaudit.config.model import Task
+
 _CELLS = 28  # moves are searched on this many steps a side
 _MOST_OVERLAP = 0.5
 _MOST_ELSEWHERE = 0.25
@@ -114,14 +116,17 @@ def controls(region: Tensor, avoid: Tensor, valid: Tensor, count: int) -> Tensor
     )
 
 
-def margins(logits: Tensor, classes: Tensor) -> Tensor:
-    """Score of a class minus the best other score, (batch,).
+def margins(logits: Tensor, classes: Tensor, task: Task = "multiclass") -> Tensor:
+    """Score of a class minus the best other score, (batch,); its own score where classes do not compete.
 
     Args:
-        logits: (batch, classes).
+        logits: one score a class, (batch, classes).
         classes: (batch,) the class of each sample.
+        task: what the scores mean; of multilabel and regression no score decides about another.
     """
     own = logits.gather(1, classes[:, None]).squeeze(1)
+    if task in {"multilabel", "regression"}:
+        return own
     others = logits.scatter(1, classes[:, None], -torch.inf)
     return own - others.amax(1)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from camaudit.config.model import Task
     from camaudit.types import Finding, OutputTarget, RunManifest, Verdict
 
 AVERAGED = ("area", "mass", "excess", "pointing", "pointing_centre", *SHIFTS, *FLIPS)
@@ -27,6 +28,8 @@ def in_deviations(
     samples: pd.DataFrame,
     classes: Sequence[str],
     targets: Sequence[OutputTarget],
+    *,
+    task: Task = "multiclass",
 ) -> pd.DataFrame:
     """The measurements with shifts in standard deviations of what they are shifts of.
 
@@ -39,9 +42,10 @@ def in_deviations(
         samples: with ``score_CLASS`` columns.
         classes: class names.
         targets: the output targets.
+        task: what the scores mean.
     """
     scores = samples[[f"score_{name}" for name in classes]].to_numpy(dtype=np.float64)
-    deviation = {name: float(np.std(_margin(scores, i))) for i, name in enumerate(classes)}
+    deviation = {name: float(np.std(_margin(scores, i, task))) for i, name in enumerate(classes)}
     shifted = measurements["metric"].isin(SHIFTS)
     rows = measurements.loc[shifted]
     unit = rows["target_class"].map(deviation).astype(np.float64)
@@ -85,7 +89,10 @@ def judge(
     return findings, conclude(findings)
 
 
-def _margin(scores: NDArray[np.float64], index: int) -> NDArray[np.float64]:
+def _margin(scores: NDArray[np.float64], index: int, task: Task) -> NDArray[np.float64]:
+    """As `camaudit.measure.margins`, of one class."""
+    if task in {"multilabel", "regression"}:
+        return scores[:, index]
     others = np.delete(scores, index, axis=1)
     margin: NDArray[np.float64] = scores[:, index] - others.max(axis=1)
     return margin

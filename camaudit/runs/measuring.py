@@ -15,6 +15,7 @@ from camaudit.errors import ModelError
 from camaudit.explain import explain
 from camaudit.measure import blur, controls, edited_regions, edited_scores, localisation, margins
 from camaudit.models import class_indices, target_scores
+from camaudit.models.outputs import confidence, is_right, values_of
 from camaudit.models.layers import evaluating
 from camaudit.runs.store import scale_column
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from camaudit.config import AuditConfig
+    from camaudit.config.model import Task
     from camaudit.data import Batch
     from camaudit.models import LoadedModel
     from camaudit.types import OutputTarget, Role, Sample
@@ -96,17 +98,25 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measu
     images = _inputs(batch, model, settings.device)
     labels = [sample.label for sample in batch.samples]
 
-    def score(logits: torch.Tensor) -> torch.Tensor:
-        scores = [target_scores(target, logits, labels, model.classes) for target in settings.targets]
+    def score(output: object) -> torch.Tensor:
+        of_classes = model.scores(output)
+        scores = [
+            target_scores(target, of_classes, labels, model.classes, task=model.task)
+            for target in settings.targets
+        ]
         return torch.stack(scores, dim=1)
 
     explained = explain(
         model.module, images, methods=settings.methods, targets=score, layer=model.target_layer
     )
-    logits = explained.logits.float()
+    logits = model.scores(explained.output).float()
     _check_finite(logits, batch.samples, model)
     chosen = torch.stack(
-        [class_indices(target, logits, labels, model.classes) for target in settings.targets], 1
+        [
+            class_indices(target, logits, labels, model.classes, task=model.task)
+            for target in settings.targets
+        ],
+        1,
     )
     coverage = torch.from_numpy(batch.coverage).to(settings.device)
     valid = torch.from_numpy(batch.valid).to(settings.device)
@@ -121,7 +131,7 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measu
         frames.append(rows[rows["region"].isin(settings.edited)])
     maps, scales = _stored(explained.maps, settings)
     return Measured(
-        samples=_rows(batch.samples, logits.cpu(), model.classes, settings.groups, scales),
+        samples=_rows(batch.samples, logits.cpu(), model, settings.groups, scales),
         maps=maps,
         measurements=pd.concat(frames, ignore_index=True),
     )
@@ -170,8 +180,7 @@ def _intervene(
 
     def scores(edited: torch.Tensor) -> torch.Tensor:
         with evaluating(model.module), torch.inference_mode():
-            after: torch.Tensor = model.module(edited)
-        return after.float()
+            return model.scores(model.module(edited)).float()
 
     for column in map(names.index, settings.edited):
         copies = [
@@ -185,10 +194,10 @@ def _intervene(
         after = edited_scores(images[rows], filled[rows], edits.to(images), scores)
         for target in range(chosen.shape[1]):
             classes = chosen[rows, target]
-            answer = partial(_answer, settings.targets[target], classes, names=model.classes)
+            answer = partial(_answer, settings.targets[target], classes, model=model)
             before = answer(logits[rows])
             drops = torch.stack([before - answer(after[:, i]) for i in range(after.shape[1])], dim=1)
-            flips = (after.argmax(-1) != logits[rows].argmax(-1)[:, None]).double()
+            flips = _flips(logits[rows], after, classes, model.task)
             found["shift_region"][rows, target, column] = drops[:, 0].double()
             found["shift_control"][rows, target, column] = drops[:, 1:].double().mean(1)
             found["shift"][rows, target, column] = drops[:, 0].double() - drops[:, 1:].double().mean(1)
@@ -200,13 +209,31 @@ def _intervene(
     return found
 
 
+def _flips(before: torch.Tensor, after: torch.Tensor, classes: torch.Tensor, task: Task) -> torch.Tensor:
+    """Whether an edit changes what is decided, (batch, edits) of 0 and 1; NaN of a regression, which decides nothing.
+
+    Args:
+        before: one score a class, (batch, classes).
+        after: the same after each edit, (batch, edits, classes).
+        classes: (batch,) the class a target stands for; of multilabel its score's side of zero is what is decided.
+        task: what the scores mean.
+    """
+    if task == "regression":
+        return torch.full(after.shape[:2], torch.nan, dtype=torch.float64, device=after.device)
+    if task == "multilabel":
+        was = before.gather(1, classes[:, None]) > 0
+        now = after.gather(2, classes[:, None, None].expand(-1, after.shape[1], 1)).squeeze(2) > 0
+        return (now != was).double()
+    return (after.argmax(-1) != before.argmax(-1)[:, None]).double()
+
+
 def _answer(
-    target: OutputTarget, classes: torch.Tensor, logits: torch.Tensor, *, names: Sequence[str]
+    target: OutputTarget, classes: torch.Tensor, logits: torch.Tensor, *, model: LoadedModel
 ) -> torch.Tensor:
     """What an edit is measured by, (batch,): the contrast that the map explains, or the margin of a target's class."""
     if target.kind == "contrast":
-        return target_scores(target, logits, [None] * len(logits), names)
-    return margins(logits, classes)
+        return target_scores(target, logits, [None] * len(logits), model.classes)
+    return margins(logits, classes, model.task)
 
 
 def _tidy(
@@ -258,25 +285,27 @@ def _stored(
 def _rows(
     samples: Sequence[Sample],
     logits: torch.Tensor,
-    classes: Sequence[str],
+    model: LoadedModel,
     groups: Sequence[str],
     scales: Mapping[str, NDArray[np.float32]],
 ) -> pd.DataFrame:
+    classes, task = model.classes, model.task
     predicted = logits.argmax(1)
-    names = np.array(classes, dtype=object)[predicted.numpy()]
+    names = [classes[index] for index in predicted.tolist()]
     labels = [sample.label for sample in samples]
+    decides = task != "regression"
     table = pd.DataFrame(
         {
             "sample": [sample.id for sample in samples],
             "image": [str(sample.image) for sample in samples],
             "label": pd.array(labels, dtype="string"),
-            "predicted": pd.array(names, dtype="string"),
+            "predicted": pd.array(names if decides else [None] * len(names), dtype="string"),
             "correct": pd.array(
-                [None if label is None else label == name for label, name in zip(labels, names, strict=True)],
+                [is_right(name, label, task) for label, name in zip(labels, names, strict=True)],
                 dtype="boolean",
             ),
-            "confidence": logits.double().softmax(1).amax(1).numpy(),
-            "margin": margins(logits, predicted).double().numpy(),
+            "confidence": confidence(logits, task).numpy(),
+            "margin": margins(logits, predicted, task).double().numpy() if decides else np.nan,
             "split": pd.array([sample.split for sample in samples], dtype="string"),
             "subject": pd.array([sample.subject for sample in samples], dtype="string"),
         }
@@ -284,4 +313,8 @@ def _rows(
     for name in groups:
         table[f"group_{name}"] = pd.array([sample.groups.get(name) for sample in samples], dtype="string")
     scores = {f"score_{name}": logits[:, i].numpy() for i, name in enumerate(classes)}
+    if not decides:
+        truth = [values_of(label, len(classes)) or (np.nan,) * len(classes) for label in labels]
+        errors = logits.double().numpy() - np.array(truth, dtype=np.float64)
+        scores |= {f"error_{name}": errors[:, i] for i, name in enumerate(classes)}
     return pd.concat([table, pd.DataFrame(scores), pd.DataFrame(scales)], axis=1)

@@ -89,7 +89,7 @@ def _merge(job: Job) -> tuple[Skipped, ...]:
         raise DataError(msg)
     run = Run(job.out, read_manifest(job.out), job.data)
     rows = pd.concat([pd.read_parquet(path) for path in store.parts(work, "parquet")], ignore_index=True)
-    table = concluding.in_deviations(rows, run.samples, job.model.classes, job.targets)
+    table = concluding.in_deviations(rows, run.samples, job.model.classes, job.targets, task=job.model.task)
     store.write_table(job.out / "measurements.parquet", table)
     return listed
 
