@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from camaudit.explain.options import at_least
 from camaudit.explain.registry import method
 
 if TYPE_CHECKING:
@@ -39,5 +40,6 @@ def finercam(
         Non-negative maps on the layer's grid, (batch, targets, h, w). The rivals are averaged before the ReLU, as in the
         paper; the authors' code also weights them by their softmax.
     """
+    at_least(0, strength=strength)
     weight = (gradient - strength * rival_gradient).mean((-2, -1))
     return torch.einsum("btk,bkhw->bthw", weight, activation).relu()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from camaudit.explain.options import at_least
 from camaudit.explain.registry import method
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def legrad(attention_gradient: Sequence[Tensor], tokens: Grid, *, blocks: int | 
         heads and all queries of the positive part of the gradient. Class and register tokens are dropped as keys. The
         paper's last step, min-max, is left out.
     """
-    last = attention_gradient[-blocks:] if blocks else attention_gradient
-    received = torch.stack([gradient.relu().mean((-3, -2)) for gradient in last]).mean(0)
+    if blocks is not None:
+        at_least(1, blocks=blocks)
+        attention_gradient = attention_gradient[-blocks:]
+    received = torch.stack([gradient.relu().mean((-3, -2)) for gradient in attention_gradient]).mean(0)
     return tokens.split(received.transpose(1, 2))
