@@ -212,7 +212,7 @@ def test_backpropagation_with_a_rule(net: nn.Sequential, images: Tensor) -> None
             [
                 torch.stack(
                     [literal_network.modified_gradient(net, image, target, rule) for target in TARGETS]
-                )  # type: ignore[arg-type]
+                )
                 for image in images
             ]
         )
