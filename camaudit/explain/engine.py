@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
@@ -109,10 +110,12 @@ def explain(
     wanted = parse_targets(targets)
     watched = dict.fromkeys(name for target in wanted for name in target.layers)
     module = uncompiled(model)
-    with undisturbed(module):
+    device = inputs.device.type
+    autocast = (torch.is_autocast_enabled(device), torch.get_autocast_dtype(device))
+    with undisturbed(module), torch.autocast(device, enabled=False):
         given = inputs.clone() if inputs.is_inference() else inputs
         layers = _layers(module, given, layer, context) if any(of.at_layer for of in chosen) else ()
-        network = Network(module, context or {}, layers, tuple(watched))
+        network = Network(module, context or {}, layers, tuple(watched), autocast)
         parts = Parts(network, wanted, needs, given, memory=memory)
         maps: dict[str, Tensor] = {}
         for of in chosen:

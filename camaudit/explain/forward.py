@@ -35,12 +35,14 @@ class Network:
         context: further arguments by name, each (batch, ...).
         layers: names of the layers that maps are made at, in the order they were asked for.
         watched: names of the layers that targets look at.
+        autocast: whether the caller's autocast is on, and its type: the model runs under it, the methods do not.
     """
 
     module: nn.Module
     context: Mapping[str, Tensor]
     layers: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()
+    autocast: tuple[bool, torch.dtype] = (False, torch.float32)
 
     def __call__(self, inputs: Tensor, rows: Tensor | None = None) -> object:
         """What the model returns.
@@ -52,7 +54,11 @@ class Network:
         context = self.context
         if rows is not None:
             context = {name: value[rows] for name, value in context.items()}
-        return self.module(inputs, **context)
+        enabled, dtype = self.autocast
+        if not enabled:
+            return self.module(inputs, **context)
+        with torch.autocast(inputs.device.type, dtype=dtype):
+            return self.module(inputs, **context)
 
 
 @dataclass(frozen=True)

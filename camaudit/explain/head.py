@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # what changes the shape or the precision of a tensor and none of its values
 _SAME_VALUES = (
     "Alias",
+    "AsStrided",  # pooling of channels-last activations
     "Clone",
     "Expand",
     "Permute",

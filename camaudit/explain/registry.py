@@ -143,7 +143,7 @@ def method(
             grid=grid,
             randomisation=randomisation,
             options=options,
-            at_layer=grid == "layer" or not OF_LAYER.isdisjoint(needs),
+            at_layer=not OF_LAYER.isdisjoint(needs),
         )
         return function
 
