@@ -29,22 +29,46 @@ What a region is
 """
 
 from camaudit.data.batches import Batch, batches
+from camaudit.data.celeba import celeba
+from camaudit.data.coco import coco
 from camaudit.data.dataset import Dataset
+from camaudit.data.duplicates import Duplicates, duplicates, one_subject_each
+from camaudit.data.fiftyone import fiftyone
 from camaudit.data.folder import folder
 from camaudit.data.geometry import Frame
+from camaudit.data.huggingface import huggingface
 from camaudit.data.images import open_image
+from camaudit.data.isic import isic
 from camaudit.data.masks import region_mask
+from camaudit.data.pets import pets
 from camaudit.data.source import open_dataset
 from camaudit.data.table import table
+from camaudit.data.torch_dataset import torch_dataset
+from camaudit.data.voc import voc
+from camaudit.data.waterbirds import waterbirds
+from camaudit.data.yolo import yolo
 
 __all__ = [
     "Batch",
     "Dataset",
+    "Duplicates",
     "Frame",
     "batches",
+    "celeba",
+    "coco",
+    "duplicates",
+    "fiftyone",
     "folder",
+    "huggingface",
+    "isic",
+    "one_subject_each",
     "open_dataset",
     "open_image",
+    "pets",
     "region_mask",
     "table",
+    "torch_dataset",
+    "voc",
+    "waterbirds",
+    "yolo",
 ]
