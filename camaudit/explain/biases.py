@@ -17,7 +17,7 @@ from camaudit.explain.calls import Listener
 from camaudit.models.grids import Grid, grid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import nn
     from torch.autograd.graph import GradientEdge
@@ -28,7 +28,7 @@ _CONVOLUTIONS = {f"conv{way}{dims}d" for way in ("", "_transpose") for dims in (
 _STATISTICS_OF_THE_IMAGE = {"layer_norm": 3, "group_norm": 3, "instance_norm": 4}  # the place of their bias
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bias:
     """A bias where it is used.
 
@@ -85,6 +85,35 @@ class Biases(Listener):
             for bias in self._found:
                 hooks.callback(bias.edge.node.register_prehook(partial(_taken, bias, take)).remove)
             yield
+
+    def reduced(
+        self, reduce: Callable[[Tensor], Tensor], passes: Iterable[Callable[[], object]]
+    ) -> list[Tensor]:
+        """What backward passes tell of every layer that lies on a grid.
+
+        Args:
+            reduce: of a product, (batch, channels, h, w), what is kept of it: (batch, ...).
+            passes: each runs a backward pass, one a target.
+
+        Returns:
+            For each layer, first to last, (batch, targets, ...); zero for a target that does not depend on the layer.
+        """
+        found: dict[Bias, dict[int, Tensor]] = {bias: {} for bias in self._found if bias.grid is not None}
+        targets = 0
+        for run in passes:
+
+            def take(bias: Bias, product: Tensor, target: int = targets) -> None:
+                if bias in found:
+                    found[bias][target] = reduce(product)
+
+            with self.products(take):
+                run()
+            targets += 1
+        stacked = []
+        for kept in filter(None, found.values()):
+            nothing = torch.zeros_like(next(iter(kept.values())))
+            stacked.append(torch.stack([kept.get(target, nothing) for target in range(targets)], dim=1))
+        return stacked
 
     def heard(self, call: Call) -> Any:
         """Remember where the derivative by the call's output will pass."""

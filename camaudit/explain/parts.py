@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from camaudit.errors import ExplainError
+from camaudit.explain.attention import Attention, OfBlocks, replaced
+from camaudit.explain.biases import Biases
 from camaudit.explain.forward import forward
 from camaudit.explain.head import is_pooling_and_linear
+from camaudit.explain.rectifiers import Rectifiers
 from camaudit.explain.registry import OF_LAYER
 from camaudit.explain.targets import rivals, values
+from camaudit.models.layers import module_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from torch import Tensor
 
+    from camaudit.explain.attention import Block
     from camaudit.explain.forward import Graph, Network, Pass, Tap
+    from camaudit.explain.rectifiers import Rule
     from camaudit.explain.registry import Method, Need
     from camaudit.explain.targets import Target
+    from camaudit.models.grids import Grid
 
 _FROM_INPUT: frozenset[Need] = frozenset(
     {"attention_gradient", "bias_gradients", "deconv_gradient", "guided_gradient", "input_gradient"}
 )
-_FUNCTIONS: frozenset[Need] = frozenset({"ablated_scores", "masked_scores", "rerun"})
+_FUNCTIONS: frozenset[Need] = frozenset(
+    {"ablated_scores", "attention_gradient", "bias_gradients", "masked_scores", "rerun"}
+)
 _FROM_LAYER: frozenset[Need] = frozenset({"gradient", "head_gradient", "rival_gradient"})
+_OF_ATTENTION: frozenset[Need] = frozenset({"attention", "attention_gradient", "tokens"})
+_OF_BIASES: frozenset[Need] = frozenset({"bias_gradients"})
+_OF_RECTIFIERS: frozenset[Need] = frozenset({"deconv_gradient", "guided_gradient"})
 
 
 class Parts:
@@ -49,7 +63,12 @@ class Parts:
         memory: int,
     ) -> None:
         self._network, self._needs, self._memory = network, needs, memory
-        self._pass: Pass = forward(network, inputs, graph=_graph(needs))
+        self._rectifiers, self._biases = Rectifiers(), Biases(network.module, inputs)
+        self._attending = Attention(network.module, inputs, blocks="attention_gradient" in needs)
+        # what is entered last hears first: the attention's own calls are not for the biases
+        heard = {self._rectifiers: _OF_RECTIFIERS, self._attending: _OF_ATTENTION, self._biases: _OF_BIASES}
+        listeners = [listener for listener, of in heard.items() if needs & of]
+        self._pass: Pass = forward(network, inputs, graph=_graph(needs), listeners=listeners)
         # what was predicted here stays what is explained wherever the model runs again
         self._targets = tuple(target.fixed(self._pass.seen) for target in targets)
         self._values = values(self._targets, self._pass.seen)
@@ -107,6 +126,45 @@ class Parts:
 
     def _input_gradient(self) -> Tensor:
         return _exact(self._by_all()[""])
+
+    def _guided_gradient(self) -> Tensor:
+        return self._under("guided")
+
+    def _deconv_gradient(self) -> Tensor:
+        return self._under("deconvnet")
+
+    def _under(self, rule: Rule) -> Tensor:
+        with self._rectifiers.rule(rule):
+            (gradient,) = derivatives(self._values, [self._pass.inputs], [""])
+        return _exact(gradient)
+
+    def _bias_gradients(self) -> Any:
+        def bias_gradients(reduce: Callable[[Tensor], Tensor]) -> list[Tensor]:
+            by = [self._pass.inputs]
+            columns = [self._values[:, target, None] for target in range(self._values.shape[1])]
+            passes = [partial(derivatives, column, by, [""]) for column in columns]
+            return self._biases.reduced(reduce, passes)
+
+        return bias_gradients
+
+    def _attention(self) -> list[Tensor]:
+        return [_exact(weights.detach()) for weights in self._attending.weights]
+
+    def _tokens(self) -> Grid:
+        return self._attending.tokens
+
+    def _attention_gradient(self) -> Sequence[Tensor]:
+        blocks = self._attending.blocks
+        last = module_at(self._network.module, blocks[-1].name)
+        network = replace(self._network, layers=())
+
+        def of_block(block: Block) -> Tensor:
+            tokens = block.output.mean(1, keepdim=True).expand_as(block.output)
+            again = forward(network, self._pass.inputs, graph="none", listeners=[replaced(last, tokens)])
+            own = values(self._targets, again.seen)
+            return _exact(derivatives(own, [block.weights], [block.name])[0])
+
+        return OfBlocks(blocks, of_block)
 
     def _rerun(self, layer: str) -> Any:
         def rerun(inputs: Tensor, *needs: Need) -> dict[Need, Any]:

@@ -53,15 +53,17 @@ Of the input:
 ``inputs``: (batch, channels, height, width).
 ``input_gradient``: derivative of each target by the inputs, (batch, targets, channels, height, width).
 ``guided_gradient``, ``deconv_gradient``: the same under the rectifiers' rule of guided backpropagation, of the deconvnet.
-``bias_gradients``: of every layer with a bias, (batch, targets, h, w) on that layer's grid: the sum over its channels of
-|bias times derivative of the target by the layer's output|.
+``bias_gradients``: a function that takes another, ``reduce``: that gets bias times derivative of the target by the layer's
+output, signed, (batch, channels, h, w), of each layer with a bias whose output lies on a grid, and returns (batch, h, w).
+A list over layers, first to last, of what it returns, (batch, targets, h, w). One backward pass a target.
 ``masked_scores``: a function ``(count, masks)``; the targets' values of inputs times masks, (batch, count, targets), where
 ``masks(start, stop)`` gives (batch or 1, stop - start, height, width). Runs in batches that fit the memory budget.
 
 Of a transformer:
 
 ``attention``: of every block, softmax weights (batch, heads, tokens, tokens).
-``attention_gradient``: of every block, (batch, targets, heads, tokens, tokens), each by that block's own score.
+``attention_gradient``: of every block, (batch, targets, heads, tokens, tokens), of that block's own score: the targets'
+values where every token after the last block is the mean of the tokens after this one. Made when it is looked at.
 ``tokens``: a `camaudit.models.grids.Grid`: where the image's tokens lie.
 
 Of any:
