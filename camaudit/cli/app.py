@@ -24,6 +24,12 @@ app.add_typer(fiftyone, name="fiftyone")
 Config = Annotated[Path, typer.Argument(metavar="AUDIT.YAML", help="The audit's configuration.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")]
 DatasetName = Annotated[str, typer.Option("--dataset", help="Name of the FiftyOne dataset.")]
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code", help="Open a model that is a program (TorchScript, torch.export, a Python factory)."
+    ),
+]
 Key = Annotated[
     str | None, typer.Option(help="Prefix of the run's fields; the run folder's name where left out.")
 ]
@@ -89,6 +95,7 @@ def run(
     strict: Annotated[bool, typer.Option("--strict", help="An unreadable image ends the run.")] = False,
     engine: Annotated[str, typer.Option(help="Where batches are computed: local.")] = "local",
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Run an audit and write its report."""
     if engine != "local":
@@ -103,13 +110,18 @@ def run(
         loaded = loaded.model_copy(update={"audit": loaded.audit.model_copy(update={"device": device})})
     with progress() as shown:
         finished = run_config(
-            loaded, out or config.parent / "runs" / config.stem, resume=resume, strict=strict, progress=shown
+            loaded,
+            out or config.parent / "runs" / config.stem,
+            resume=resume,
+            strict=strict,
+            trust_code=trust_code,
+            progress=shown,
         )
     say(describe_run(finished))
 
 
 @app.command()
-def check(config: Config) -> None:
+def check(config: Config, trust_code: TrustCode = False) -> None:
     """Try everything without running: data, regions, model, one batch, cost; says every problem at once."""
     from camaudit.cli.printing import describe_check, progress, say
     from camaudit.config import load_config
@@ -117,7 +129,7 @@ def check(config: Config) -> None:
 
     loaded = load_config(config)
     with progress() as shown:
-        found = dry_run(loaded, progress=shown)
+        found = dry_run(loaded, trust_code=trust_code, progress=shown)
     say(describe_check(found))
     if found.problems:
         raise typer.Exit(2)

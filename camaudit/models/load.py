@@ -60,6 +60,21 @@ class LoadedModel:
         """What the outputs mean."""
         return self.config.task
 
+    def inputs(self, images: torch.Tensor) -> torch.Tensor:
+        """Images in the model's frame as the module takes them.
+
+        Args:
+            images: (batch, height, width, 3) uint8, on the module's device.
+
+        Returns:
+            (batch, 3, height, width), normalised, of the type of the module's parameters.
+        """
+        recipe = self.preprocessing
+        mean = torch.tensor(recipe.mean, device=images.device)[:, None, None]
+        std = torch.tensor(recipe.std, device=images.device)[:, None, None]
+        pixels = images.permute(0, 3, 1, 2).float() / 255
+        return ((pixels - mean) / std).to(next(self.module.parameters(), pixels).dtype)
+
     def scores(self, output: object) -> torch.Tensor:
         """One score a class, (batch, classes), of what the module returned; see `camaudit.models.outputs`."""
         return class_scores(output_scores(output, self.name), self.task)

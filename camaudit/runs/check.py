@@ -21,7 +21,7 @@ from camaudit.explain import get_method
 from camaudit.measure import measured_regions
 from camaudit.models import open_model
 from camaudit.runs.device import enough_memory, full_precision
-from camaudit.runs.fit import check_labels, check_targets, find_device
+from camaudit.runs.fit import check_labels, check_methods, check_targets, find_device
 from camaudit.runs.job import batch_size
 from camaudit.runs.measuring import measure_batch, settings_of
 from camaudit.runs.progress import Progress, Silent
@@ -65,7 +65,7 @@ class Check:
     seconds: float | None
 
 
-def check(config: AuditConfig, *, progress: Progress | None = None) -> Check:
+def check(config: AuditConfig, *, trust_code: bool = False, progress: Progress | None = None) -> Check:
     """Try everything an audit needs, without writing anything.
 
     Reads every image and mask, loads the model, and runs one batch, twice.
@@ -84,7 +84,7 @@ def check(config: AuditConfig, *, progress: Progress | None = None) -> Check:
         attempt(partial(get_method, method))
     device = attempt(lambda: find_device(config.audit.device))
     data = attempt(lambda: open_dataset(config.data, config.roles))
-    model = attempt(lambda: open_model(config.model))
+    model = attempt(lambda: open_model(config.model, trust_code=trust_code))
     facts: dict[str, str] = {}
     unreadable: tuple[Skipped, ...] = ()
     regions = pd.DataFrame(columns=["region", "role", "annotated", "empty", "area"])
@@ -94,23 +94,32 @@ def check(config: AuditConfig, *, progress: Progress | None = None) -> Check:
         unreadable, regions, sizes = _read_all(data, progress)
         if model is not None:
             problems += _mixed_frames(sizes, model.preprocessing)
-        attempt(lambda: check_labels(data, config.model.classes))
+        classes, task = model.classes if model else tuple(config.model.classes), config.model.task
         targets = [parse_target(target) for target in config.audit.targets]
-        attempt(lambda: check_targets(data, targets, config.model.classes))
+        attempt(lambda: check_labels(data, classes, task=task))
+        attempt(lambda: check_targets(data, targets, classes, task=task))
         if len(unreadable) == len(data):
             problems.append(f"None of the {len(data)} images can be read. The first: {unreadable[0].reason}")
     if model is not None:
-        recipe = model.preprocessing
-        facts |= {
-            "model": model.name,
-            "target layer": model.target_layer,
-            "preprocessing": f"resize {recipe.resize}, crop {recipe.crop}, {recipe.interpolation}, "
-            f"mean {recipe.mean}, std {recipe.std}",
-        }
+        attempt(lambda: check_methods(config.audit.methods, model))
+        facts |= _model_facts(model)
     if data is not None and model is not None and device is not None and not problems:
         seconds = attempt(lambda: _one_batch(data, model, config, device))
         facts["device"] = str(device)
     return Check(tuple(problems), unreadable, facts, regions, _group_table(data), seconds)
+
+
+def _model_facts(model: LoadedModel) -> dict[str, str]:
+    """What was found out about the model, as a person reads it."""
+    recipe = model.preprocessing
+    facts = {
+        "model": model.name,
+        "task": f"{model.task}: {', '.join(model.classes[:6])}{', ...' if len(model.classes) > 6 else ''}",
+        "target layer": model.target_layer or "none: its layers cannot be looked into",
+        "preprocessing": f"resize {recipe.resize}, crop {recipe.crop}, {recipe.interpolation}, "
+        f"mean {recipe.mean}, std {recipe.std} (from {model.preprocessing_of})",
+    }
+    return facts | ({"weights": "; ".join(model.notes)} if model.notes else {})
 
 
 def _read_all(

@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from camaudit.config.model import SEPARATOR
 from camaudit.errors import DataError, ModelError
+from camaudit.explain import all_methods, get_method
+from camaudit.models.outputs import labels_of, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from camaudit.config.model import Task
     from camaudit.data import Dataset
+    from camaudit.explain.registry import Method
+    from camaudit.models import LoadedModel
     from camaudit.types import OutputTarget
 
 
@@ -36,16 +42,25 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-def check_labels(data: Dataset, classes: Sequence[str]) -> None:
-    """Every label is one of the model's classes.
+def check_labels(data: Dataset, classes: Sequence[str], *, task: Task = "multiclass") -> None:
+    """Every label is one of the model's classes; of multilabel each of them; of regression numbers, one an output.
 
     Raises:
         DataError: naming the labels that are not, and how many samples have them.
     """
+    if not classes:  # the model that would name them could not be opened
+        return
+    if task == "regression":
+        _check_values(data, classes)
+        return
     unknown: dict[str, list[str]] = {}
     for sample in data.samples:
-        if sample.label is not None and sample.label not in classes:
-            unknown.setdefault(sample.label, []).append(sample.id)
+        if sample.label is None:
+            continue
+        several = labels_of(sample.label) or (sample.label,)
+        for label in several if task == "multilabel" else (sample.label,):
+            if label not in classes:
+                unknown.setdefault(label, []).append(sample.id)
     if unknown:
         what = "; ".join(
             f"{label!r} of {ids[0]}" + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
@@ -58,13 +73,58 @@ def check_labels(data: Dataset, classes: Sequence[str]) -> None:
         raise DataError(msg)
 
 
-def check_targets(data: Dataset, targets: Sequence[OutputTarget], classes: Sequence[str]) -> None:
+def _check_values(data: Dataset, outputs: Sequence[str]) -> None:
+    wrong = [sample for sample in data.samples if values_of(sample.label, len(outputs)) is None]
+    if wrong:
+        shape = SEPARATOR.join(outputs)
+        what = f"one number ({outputs[0]})" if len(outputs) == 1 else f"{len(outputs)} numbers ({shape})"
+        msg = (
+            f"The label of {len(wrong)} sample(s) is not {what}, such as {wrong[0].label!r} of {wrong[0].id}. "
+            "The labels of a regression are the true values of its outputs."
+        )
+        raise DataError(msg)
+
+
+def check_methods(methods: Sequence[str], model: LoadedModel) -> None:
+    """The model gives what every method needs.
+
+    Raises:
+        ModelError: naming the methods that need what it does not give.
+    """
+    if "hooks" in model.gives:
+        return
+    need = [name for name in methods if _looks_inside(get_method(name))]
+    if need:
+        able = [name for name, method in all_methods().items() if not _looks_inside(method)]
+        msg = (
+            f"{', '.join(need)} cannot be had of {model.name}: a TorchScript program does not show what its layers return. "
+            f"Use {', '.join(able)}, or give the network with its state dict."
+        )
+        raise ModelError(msg)
+
+
+# what can be had from outside: by the input, its gradient, and more forward passes
+_FROM_OUTSIDE = frozenset(("input_gradient", "inputs", "masked_scores", "rerun", "score"))
+
+
+def _looks_inside(method: Method) -> bool:
+    return method.grid == "layer" or not method.needs <= _FROM_OUTSIDE
+
+
+def check_targets(
+    data: Dataset, targets: Sequence[OutputTarget], classes: Sequence[str], *, task: Task = "multiclass"
+) -> None:
     """Every target can be had of this data and model.
 
     Raises:
-        DataError: the label is asked for but not known, or a class does not exist.
+        DataError: the label is asked for but not known, a class does not exist, or the task has no such target.
     """
-    for target in targets:
+    for target in targets if classes else ():
+        if (target.kind == "output") != (task == "regression") and target.kind != "contrast":
+            named = f"output:{classes[0]}" if task == "regression" else f"class:{classes[0]}"
+            what = "has outputs and no classes" if task == "regression" else "has classes"
+            msg = f"The target {target.id!r} does not fit: a model of task {task} {what}. Name {named} in audit.targets."
+            raise DataError(msg)
         for name in target.classes:
             if name not in classes:
                 msg = f"The target {target.id!r} names {name!r}, which is no class: {', '.join(classes)}."

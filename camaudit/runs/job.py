@@ -117,7 +117,11 @@ def _grid(job: Job, side: tuple[int, int]) -> tuple[int, int]:
     parameter = next(job.model.module.parameters(), torch.zeros(0))
     example = torch.zeros(1, 3, *side, device=job.device, dtype=parameter.dtype)
     found = explain(
-        job.model.module, example, methods=job.config.audit.methods, targets=[0], layer=job.model.target_layer
+        job.model.module,
+        example,
+        methods=job.config.audit.methods,
+        targets=lambda output: job.model.scores(output)[:, :1],
+        layer=job.model.target_layer,
     )
     height, width = found[job.config.audit.methods[0]].shape[-2:]
     return (height, width)

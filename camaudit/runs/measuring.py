@@ -15,8 +15,8 @@ from camaudit.errors import ModelError
 from camaudit.explain import explain
 from camaudit.measure import blur, controls, edited_regions, edited_scores, localisation, margins
 from camaudit.models import class_indices, target_scores
-from camaudit.models.outputs import confidence, is_right, values_of
 from camaudit.models.layers import evaluating
+from camaudit.models.outputs import confidence, is_right, values_of
 from camaudit.runs.store import scale_column
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Measured:
 
 def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measured:
     """Measure a batch that is not empty."""
-    images = _inputs(batch, model, settings.device)
+    images = model.inputs(torch.from_numpy(batch.images).to(settings.device))
     labels = [sample.label for sample in batch.samples]
 
     def score(output: object) -> torch.Tensor:
@@ -135,15 +135,6 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measu
         maps=maps,
         measurements=pd.concat(frames, ignore_index=True),
     )
-
-
-def _inputs(batch: Batch, model: LoadedModel, device: torch.device) -> torch.Tensor:
-    recipe = model.preprocessing
-    mean = torch.tensor(recipe.mean, device=device)[:, None, None]
-    std = torch.tensor(recipe.std, device=device)[:, None, None]
-    pixels = torch.from_numpy(batch.images).to(device).permute(0, 3, 1, 2).float() / 255
-    dtype = next(model.module.parameters(), pixels).dtype
-    return ((pixels - mean) / std).to(dtype)
 
 
 def _check_finite(logits: torch.Tensor, samples: Sequence[Sample], model: LoadedModel) -> None:

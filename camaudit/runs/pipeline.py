@@ -16,7 +16,7 @@ from camaudit.explain import get_method
 from camaudit.models import open_model
 from camaudit.runs import folder, stages, store
 from camaudit.runs.device import enough_memory, full_precision
-from camaudit.runs.fit import check_labels, check_targets, find_device
+from camaudit.runs.fit import check_labels, check_methods, check_targets, find_device
 from camaudit.runs.job import Job, batch_size, new_manifest, resolved
 from camaudit.runs.manifest import read_manifest, with_stage, write_manifest
 from camaudit.runs.progress import Progress, Silent
@@ -83,15 +83,16 @@ def run_config(
     *,
     resume: bool = False,
     strict: bool = False,
+    trust_code: bool = False,
     progress: Progress | None = None,
 ) -> Run:
-    """Run the audit of a configuration; see `audit`."""
+    """Run the audit of a configuration; see `audit`, and `camaudit.load_model` of `trust_code`."""
     if resume:
         read_manifest(out)  # before anything is loaded in vain
     else:
         folder.check_free(out)
     data = open_dataset(config.data, config.roles)
-    model = open_model(config.model)
+    model = open_model(config.model, trust_code=trust_code)
     return _audit(data, model, config, out, resume=resume, strict=strict, progress=progress)
 
 
@@ -108,8 +109,9 @@ def _audit(
     for method in config.audit.methods:
         get_method(method)
     targets = [parse_target(target) for target in config.audit.targets]
-    check_labels(data, model.classes)
-    check_targets(data, targets, model.classes)
+    check_labels(data, model.classes, task=model.task)
+    check_targets(data, targets, model.classes, task=model.task)
+    check_methods(config.audit.methods, model)
     device = find_device(config.audit.device)
     config = resolved(config, model, device)
     home = next(model.module.parameters(), torch.zeros(0)).device

@@ -13,6 +13,7 @@ from camaudit.errors import DataError
 from camaudit.findings import write_findings
 from camaudit.measure import measured_regions
 from camaudit.runs import concluding, folder, store
+from camaudit.runs.accuracy import accuracy_warnings
 from camaudit.runs.job import batch_size
 from camaudit.runs.manifest import read_manifest
 from camaudit.runs.measuring import measure_batch, settings_of
@@ -100,7 +101,8 @@ def _warnings(job: Job, skipped: Sequence[Skipped]) -> tuple[str, ...]:
         found.append(f"{len(skipped)} of {len(job.data)} images could not be read and were left out.")
     if not job.data.regions:
         found.append("No region is annotated, so nothing could be said about where the evidence lies.")
-    return tuple(found)
+    samples = Run(job.out, read_manifest(job.out), job.data).samples
+    return (*found, *accuracy_warnings(samples, job.model, seed=job.config.audit.seed))
 
 
 def effects(job: Job, manifest: RunManifest) -> None:
