@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from camaudit.browse.connection import open_fiftyone
+from camaudit.data.fiftyone_connection import open_fiftyone
 from camaudit.errors import RunError
 
 # Plotly's name of a scale from cold to hot that is like the one in `appearance`.

@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from camaudit.browse.appearance import appearance, dress
-from camaudit.browse.connection import open_fiftyone
+from camaudit.data.fiftyone_connection import open_fiftyone
 from camaudit.browse.content import collect
 from camaudit.browse.names import Names, identifier
 from camaudit.browse.record import Record, records

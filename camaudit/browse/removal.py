@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from camaudit.browse.appearance import undress
-from camaudit.browse.connection import open_fiftyone
+from camaudit.data.fiftyone_connection import open_fiftyone
 from camaudit.browse.names import Names
 from camaudit.browse.record import Record, records
 from camaudit.errors import RunError

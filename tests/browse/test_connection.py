@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 OPEN = """
 import sys
-from camaudit.browse.connection import open_fiftyone
+from camaudit.data.fiftyone_connection import open_fiftyone
 from camaudit.errors import MissingPartError
 try:
     open_fiftyone()
