@@ -13,7 +13,7 @@ from camaudit.config import DataConfig
 from camaudit.data.index import SampleIndex
 from camaudit.data.roles import as_config
 from camaudit.errors import DataError
-from camaudit.types import ColourMaskFile, Combined, InFile, Instances, MaskFile
+from camaudit.types import ColourMaskFile, Combined, InFile, Instances, MaskFile, Relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -152,6 +152,8 @@ def _shape_key(shape: Shape) -> object:
     if isinstance(shape, (Instances, Combined)):
         operator = shape.operator if isinstance(shape, Combined) else "instances"
         return [operator, [_shape_key(part) for part in shape.parts]]
+    if isinstance(shape, Relative):
+        return ["relative", _shape_key(shape.shape)]
     if isinstance(shape, InFile):  # the image's path differs from machine to machine
         return ["in file", _shape_key(shape.shape), shape.size]
     return repr(shape)

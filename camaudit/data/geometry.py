@@ -58,6 +58,8 @@ class Frame:
 
     def coverage(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         """The share of each input pixel that a mask of the original image takes, (height, width) in [0, 1]."""
+        if not mask.any():  # many a region is not there
+            return np.zeros(self.crop, dtype=np.float32)
         moved = Image.fromarray(mask.astype(np.float32)).resize(
             self.resized[::-1], _FILTERS[self.interpolation]
         )

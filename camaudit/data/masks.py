@@ -133,11 +133,11 @@ class _Drawing:
             case Combined("not", (part,)):
                 return ~self.draw(part)
             case Combined(_, parts):
-                return np.logical_and.reduce([self.draw(part) for part in parts])
+                return np.asarray(np.logical_and.reduce([self.draw(part) for part in parts]))
             case InFile():
                 return self._turned(shape)
             case _:
-                mask = np.asarray(shape, dtype=bool)
+                mask: NDArray[np.bool_] = np.asarray(shape, dtype=bool)
                 self._check(mask.shape, self._what)
                 return mask
 
@@ -187,7 +187,9 @@ class _Drawing:
 
 
 def _chosen(indices: NDArray[np.integer], values: tuple[int, ...] | None) -> NDArray[np.bool_]:
-    return np.asarray(indices != 0 if values is None else np.isin(indices, values), dtype=bool)
+    if values is None:
+        return np.asarray(indices != 0)
+    return np.asarray(indices == values[0] if len(values) == 1 else np.isin(indices, values))
 
 
 def _read(path: Path, *, colours: bool) -> NDArray[np.integer]:

@@ -69,7 +69,7 @@ class Root:
         for name in names:
             entry = folder / name
             if entry.is_symlink():
-                self.path(str(entry.relative_to(self.folder)), where=str(folder))
+                self.path(os.path.relpath(entry, self.folder), where=str(folder))
             if entry.is_dir():
                 yield from self._walk(entry, above | {real})
             else:

@@ -14,7 +14,7 @@ _LISTED = 200  # of each kind; the rest is counted
 # kind: what is done about it
 KINDS: Mapping[str, str] = {
     "no-image": "an annotation that belongs to no image is left out",
-    "no-annotation": "an image without annotations has no regions",
+    "no-annotation": "an image without annotations has empty regions where annotations are exhaustive, else none",
     "no-label": "an image without a label keeps none",
     "not-in-table": "an image that the side table does not have has no label, group, split or subject from it",
     "no-sample": "a row of the side table that no image has is left out",
@@ -23,6 +23,7 @@ KINDS: Mapping[str, str] = {
     "empty-shape": "a shape without area is left out; its region stays",
     "outside": "a shape outside its image is left out; its region is taken as not annotated",
     "unknown-category": "an annotation of a category that is not declared is left out",
+    "no-segmentation": "an instance without a segmentation is its box",
     "duplicate-annotation": "an annotation that stands twice counts once",
     "outside-folder": "an image or a mask outside the dataset's folder is left out",
     "animated": "of an image with several frames or pages the first is taken",

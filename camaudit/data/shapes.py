@@ -53,20 +53,18 @@ def draw_keypoints(points: Keypoints, size: tuple[int, int]) -> NDArray[np.bool_
     return mask
 
 
-def draw_run_lengths(runs: RunLengths) -> NDArray[np.bool_]:
+def draw_run_lengths(runs_of: RunLengths) -> NDArray[np.bool_]:
     """A mask in COCO's compressed coding, of its own size.
 
     Raises:
         DataError: the runs do not fill the mask.
     """
-    from pycocotools import mask as coco
-
-    # pycocotools writes beyond the end of a mask whose runs are too long
-    if sum(run_lengths(runs.counts)) != runs.height * runs.width:
-        msg = f"run lengths do not fill a mask of {runs.width}x{runs.height}"
+    runs = run_lengths(runs_of.counts)
+    if sum(runs) != runs_of.height * runs_of.width:
+        msg = f"run lengths do not fill a mask of {runs_of.width}x{runs_of.height}"
         raise DataError(msg)
-    coded = {"size": [runs.height, runs.width], "counts": runs.counts.encode("ascii")}
-    return np.ascontiguousarray(coco.decode(coded), dtype=bool)
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return np.ascontiguousarray(flat.reshape(runs_of.width, runs_of.height).T)
 
 
 def as_run_lengths(mask: NDArray[np.bool_]) -> RunLengths:
