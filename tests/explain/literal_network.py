@@ -167,3 +167,74 @@ def rise(model: nn.Module, image: Tensor, masks: Sequence[Tensor], keep: float, 
     for mask in masks:
         total += score(model, image * mask, target) * mask
     return (total / (len(masks) * keep)).clamp(min=0)
+
+
+# ------------------------------------------------------------------ a transformer whose attention lies open
+
+
+class Transformer(nn.Module):
+    """Patches of 4x4 pixels, a class token (or none: then the mean of all tokens), two blocks, three heads."""
+
+    def __init__(self, *, class_token: bool) -> None:
+        super().__init__()
+        width = 12
+        self.class_token = nn.Parameter(torch.randn(1, 1, width)) if class_token else None
+        self.patches = nn.Conv2d(3, width, 4, stride=4)
+        self.blocks = nn.ModuleList(_Block(width) for _ in range(2))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.embedded(images)
+        for block in self.blocks:
+            tokens = block(tokens)
+        tokens = self.norm(tokens)
+        return self.head(tokens.mean(1) if self.class_token is None else tokens[:, 0])
+
+    def embedded(self, images: Tensor) -> Tensor:
+        tokens = self.patches(images).flatten(2).mT
+        if self.class_token is None:
+            return tokens
+        return torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.mixed, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        queries, keys, values = self.queries_keys_values(tokens)
+        return self.after(tokens, nn.functional.scaled_dot_product_attention(queries, keys, values))
+
+    def queries_keys_values(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mixed = self.mixed(self.before(tokens)).unflatten(2, (3, 3, -1)).permute(2, 0, 3, 1, 4)
+        return mixed[0], mixed[1], mixed[2]
+
+    def after(self, tokens: Tensor, attended: Tensor) -> Tensor:
+        tokens = tokens + self.out(attended.transpose(1, 2).flatten(2))
+        return tokens + self.mlp(self.between(tokens))
+
+
+def attention(model: Transformer, image: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Of every block the softmax weights (heads, tokens, tokens) and the tokens that depend on them, with a graph."""
+    found = []
+    with torch.enable_grad():
+        tokens = model.embedded(image[None])
+        for block in model.blocks:
+            queries, keys, values = block.queries_keys_values(tokens)
+            weights = (queries @ keys.mT / queries.shape[-1] ** 0.5).softmax(-1)[0]
+            tokens = block.after(tokens, weights[None] @ values)
+            found.append((weights, tokens[0]))
+    return found
+
+
+def attention_gradients(model: Transformer, image: Tensor, target: int) -> list[Tensor]:
+    """Of every block, by its weights: the score that the head gives to the mean of the block's own tokens."""
+    found = []
+    for weights, tokens in attention(model, image):
+        with torch.enable_grad():
+            own_score = model.head(model.norm(tokens.mean(0)))[target]
+            found.append(torch.autograd.grad(own_score, weights, retain_graph=True)[0])
+    return found

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from camaudit.errors import ExplainError
+from camaudit.explain import all_methods, explain, get_method
 from camaudit.explain.methods.ablationcam import ablationcam
 from camaudit.explain.methods.attention_rollout import attention_rollout
 from camaudit.explain.methods.cam import cam
@@ -246,6 +248,12 @@ def test_fullgrad(net: nn.Sequential, images: Tensor) -> None:
     )
 
 
+def test_fullgrad_of_layers_without_contrast_is_zero(images: Tensor) -> None:
+    nothing = torch.zeros(2, 1, 3, 8, 6, dtype=torch.float64)
+    even = torch.full((2, 4, 2, 2), -0.3, dtype=torch.float64)
+    assert not fullgrad(lambda reduce: [reduce(even)[:, None]], nothing, images).any()
+
+
 def test_full_gradients_are_complete_where_every_rectifier_is_a_relu(
     net: nn.Sequential, images: Tensor
 ) -> None:
@@ -308,7 +316,7 @@ def test_ablationcam(net: nn.Sequential, images: Tensor) -> None:
     assert bool(torch.isfinite(zero).all())
 
 
-@pytest.mark.parametrize(("height", "width", "cells"), [(12, 10, 4), (9, 14, 5), (5, 5, 1)])
+@pytest.mark.parametrize(("height", "width", "cells"), [(12, 10, 4), (9, 14, 5), (5, 5, 1), (3, 4, 6)])
 def test_rise_masks(height: int, width: int, cells: int) -> None:
     inputs = torch.zeros(2, 3, height, width, dtype=torch.float64)
     drawn = random_masks(inputs, 9, cells, 0.4, 3)
@@ -360,6 +368,114 @@ def test_attention_that_mixes_nothing_stays_where_it_is() -> None:
     still = [torch.eye(6, dtype=torch.float64).expand(1, 2, 6, 6)] * 4
     found = attention_rollout(still, torch.zeros(1, 1), Grid("tokens", (2, 3)))
     torch.testing.assert_close(found, torch.full((1, 1, 2, 3), 1 / 6, dtype=torch.float64))
+
+
+# ------------------------------------------------------------------ through the engine
+
+OPTIONS = {
+    "finercam": {"strength": 0.9},
+    "integrated_gradients": {"steps": 4},
+    "rise": {"masks": 20, "cells": 3, "keep": 0.6, "seed": 5},
+    "smooth_gradcampp": {"samples": 2, "sigma": 0.3, "seed": 4},
+    "smoothgrad": {"samples": 2, "sigma": 0.2, "seed": 7},
+}
+OF_RECTIFIERS = {"deconvnet": "deconv", "guided_backprop": "guided", "guided_gradcam": "guided"}
+OF_TRANSFORMERS = {"attention_rollout", "legrad"}
+
+
+@pytest.mark.parametrize("layer", [3, 5])
+@pytest.mark.parametrize("name", sorted(all_methods().keys() - OF_TRANSFORMERS - {"cam"}))
+def test_explain_is_the_formula(net: nn.Sequential, images: Tensor, name: str, layer: int) -> None:
+    """The engine hands over what full autograd through the whole network gives."""
+    method, options = get_method(name), OPTIONS.get(name, {})
+    needs: dict[str, Any] = dict.fromkeys(method.needs)
+    rule = OF_RECTIFIERS.get(name)
+    if rule is not None:
+        of_rule = [
+            torch.stack([literal_network.modified_gradient(net, image, target, rule) for target in TARGETS])
+            for image in images
+        ]
+        needs[f"{rule}_gradient"] = torch.stack(of_rule)
+    plain = Needs(net, layer, images, TARGETS)
+    needs |= plain.of(*(need for need, value in needs.items() if value is None))
+    expected = method.function(**needs, **options)
+    found = explain(net, images, methods=[name], targets=TARGETS, layer=str(layer), options={name: options})
+    torch.testing.assert_close(found[name], expected, rtol=1e-8, atol=1e-12)
+    assert expected.any()
+
+
+@pytest.mark.parametrize("class_token", [True, False])
+def test_explain_follows_the_attention_of_a_transformer(class_token: bool) -> None:
+    torch.manual_seed(6)
+    model = literal_network.Transformer(class_token=class_token).double().eval()
+    images = torch.randn(2, 3, 12, 8, dtype=torch.float64)
+    found = explain(model, images, methods=["attention_rollout", "legrad"], targets=TARGETS)
+
+    def rollout(row: int, _: int) -> Tensor:
+        weights = [weights.detach() for weights, _ in literal_network.attention(model, images[row])]
+        return literal.attention_rollout(weights, int(class_token), 3, 2)
+
+    def legrad_of(row: int, column: int) -> Tensor:
+        gradients = literal_network.attention_gradients(model, images[row], TARGETS[column])
+        return literal.legrad(gradients, int(class_token), 3, 2)
+
+    assert_twins(found["attention_rollout"], rollout)
+    assert_twins(found["legrad"], legrad_of)
+
+
+# ------------------------------------------------------------------ devices
+
+
+class _NoLooking(TorchDispatchMode):
+    """Refuses what makes the host wait for a device: numbers read off a tensor, shapes that depend on values."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = func.overloadpacket.__name__
+        if name in {"_local_scalar_dense", "equal", "is_nonzero", "masked_select", "nonzero", "unique_dim"}:
+            msg = f"{name} waits for the device"
+            raise AssertionError(msg)
+        if name == "index" and any(index is not None and index.dtype == torch.bool for index in args[1]):
+            msg = "an index by a mask waits for the device"
+            raise AssertionError(msg)
+        return func(*args, **(kwargs or {}))
+
+
+def test_what_waits_for_a_device_is_seen() -> None:
+    values = torch.rand(3)
+    for waits in (values.sum().item, lambda: bool(values.any()), lambda: values[values > 0]):
+        with pytest.raises(AssertionError, match="waits for the device"), _NoLooking():
+            waits()
+
+
+@pytest.mark.parametrize("name", sorted(all_methods()))
+def test_a_method_never_waits_for_the_device(net: nn.Sequential, images: Tensor, name: str) -> None:
+    method = get_method(name)
+    plain = Needs(net, 5, images, TARGETS)
+    of_input = plain.input_gradient()
+    tokens = Grid("tokens", (3, 2), 1)
+    attention = torch.rand(2, 3, 7, 7, dtype=torch.float64)
+
+    def masked_scores(count: int, masks: Callable[[int, int], Tensor]) -> Tensor:
+        return masks(0, count).mean((-2, -1))[..., None].expand(2, -1, 2)
+
+    made = {
+        **plain.of("activation", "gradient", "head_gradient", "inputs", "rival_gradient", "score"),
+        "ablated_scores": lambda: torch.ones(2, 6, 2, dtype=torch.float64),
+        "attention": [attention] * 2,
+        "attention_gradient": [attention[:, None].expand(-1, 2, -1, -1, -1)] * 2,
+        "bias_gradients": lambda reduce: [torch.stack([reduce(images)] * 2, dim=1)],
+        "deconv_gradient": of_input,
+        "guided_gradient": of_input,
+        "input_gradient": of_input,
+        "masked_scores": masked_scores,
+        "rerun": lambda _, *needs: {need: made[need] for need in needs},
+        "tokens": tokens,
+    }
+    with _NoLooking():
+        found = method.function(**{need: made[need] for need in method.needs}, **OPTIONS.get(name, {}))
+    assert found.isfinite().all()
 
 
 # ------------------------------------------------------------------ options
