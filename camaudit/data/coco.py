@@ -228,7 +228,7 @@ class _Reading:
             name, segments = annotation.get("file_name"), annotation.get("segments_info")
             if not isinstance(name, str) or not isinstance(segments, list):
                 self._problems.add(
-                    "no-mask", where, "it has no file_name or no segments_info; is this a panoptic file?"
+                    "no-mask", where, "it has no file_name or no segments_info, as panoptic ones have."
                 )
                 continue
             path = self._masks.path(name, where=where)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from array import array
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import IO, TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -83,8 +84,9 @@ class SampleIndex(Sequence[Sample]):
 class _Lines:
     """The lines of the file, and what is known of each without reading it."""
 
-    def __init__(self, file: IO[bytes], ends: array[int], hashes: array[int], splits: _Splits) -> None:
-        self._file = file
+    def __init__(self, file: int, ends: array[int], hashes: array[int], splits: _Splits) -> None:
+        self._file = file  # a descriptor, which this object closes
+        weakref.finalize(self, os.close, file)
         self._ends = np.array(ends, dtype=np.int64)
         self.hashes = np.array(hashes, dtype=np.uint64)
         self.splits = splits.codes
@@ -93,12 +95,9 @@ class _Lines:
     def __len__(self) -> int:
         return len(self._ends)
 
-    def __del__(self) -> None:
-        self._file.close()
-
     def read(self, row: int) -> bytes:
         start = int(self._ends[row - 1]) if row else 0
-        return os.pread(self._file.fileno(), int(self._ends[row]) - start, start)
+        return os.pread(self._file, int(self._ends[row]) - start, start)
 
 
 class _Splits:
@@ -122,21 +121,17 @@ def write_index(samples: Iterable[tuple[Sample, str]], *, hint: str = "") -> Sam
     Raises:
         DataError: two samples have one id.
     """
-    file = tempfile.TemporaryFile(prefix="camaudit-")  # noqa: SIM115 - lives as long as its samples
     ends, hashes, splits = array("q"), array("Q"), _Splits()
     size = 0
-    try:
+    with tempfile.TemporaryFile(prefix="camaudit-") as file:
         for sample, where in samples:
             size += file.write(encode(sample, where))
             ends.append(size)
             hashes.append(_hash(sample.id))
             splits.add(sample.split)
         file.flush()
-        lines = _Lines(file, ends, hashes, splits)
-        _check_unique(lines, hint)
-    except BaseException:
-        file.close()
-        raise
+        lines = _Lines(os.dup(file.fileno()), ends, hashes, splits)
+    _check_unique(lines, hint)
     return SampleIndex(lines, np.arange(len(lines)))
 
 

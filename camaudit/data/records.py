@@ -80,6 +80,8 @@ def assemble(
         ConfigError: a derived region cannot be made.
         DataError: a role names no region, the side table cannot be used, there is no image, or an id stands twice.
     """
+    for name in regions:
+        _check_text(name, f"{source.path}, the region")
     expressions = derived_regions(source.derive, regions)
     by_region = role_of_each([*regions, *expressions], roles, where=str(source.path))
     side = SideTable.of(source, labels=label == "table")
@@ -132,7 +134,25 @@ def _samples(
             split=(joined and joined.split) or record.split,
             subject=(joined and joined.subject) or record.subject,
         )
+        for text in (
+            sample.id,
+            str(sample.image),
+            sample.label,
+            *sample.groups.values(),
+            sample.split,
+            sample.subject,
+        ):
+            _check_text(text or "", record.where)
         yield sample, record.where
+
+
+def _check_text(text: str, where: str) -> None:
+    """Refuse what no file or table can hold: half of a surrogate pair, as of a name in another encoding."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        msg = f"{where.encode(errors='backslashreplace').decode()}: {ascii(text)} is no text in Unicode. Rename it."
+        raise DataError(msg) from None
 
 
 def _because(problems: Problems) -> str:

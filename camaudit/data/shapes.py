@@ -59,9 +59,13 @@ def draw_run_lengths(runs_of: RunLengths) -> NDArray[np.bool_]:
     Raises:
         DataError: the runs do not fill the mask.
     """
-    runs = run_lengths(runs_of.counts)
+    try:
+        runs = run_lengths(runs_of.counts)
+    except ValueError as error:
+        msg = f"The run lengths of a mask cannot be used: {error}."
+        raise DataError(msg) from None
     if sum(runs) != runs_of.height * runs_of.width:
-        msg = f"run lengths do not fill a mask of {runs_of.width}x{runs_of.height}"
+        msg = f"The run lengths of a mask do not fill its {runs_of.width}x{runs_of.height} pixels."
         raise DataError(msg)
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return np.ascontiguousarray(flat.reshape(runs_of.width, runs_of.height).T)
