@@ -118,7 +118,7 @@ class Relative:
     mask's pixel that its centre falls on.
     """
 
-    shape: Polygon | Box | Keypoints | MaskFile
+    shape: Polygon | Box | Keypoints | MaskFile | ColourMaskFile
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from camaudit.browse.appearance import appearance, dress
-from camaudit.data.fiftyone_connection import open_fiftyone
 from camaudit.browse.content import collect
 from camaudit.browse.names import Names, identifier
 from camaudit.browse.record import Record, records
-from camaudit.browse.removal import remove, strip
+from camaudit.browse.removal import delete_media, remove, strip
 from camaudit.browse.views import save_views
-from camaudit.data.images import image_size
+from camaudit.data.fiftyone_connection import open_fiftyone
+from camaudit.data.images import image_size, open_image
+from camaudit.data.stored import in_own_file
 from camaudit.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from camaudit.browse.content import Content
     from camaudit.types import AuditedRun
@@ -28,7 +30,8 @@ def to_fiftyone(run: AuditedRun, dataset: str, *, key: str | None = None, overwr
     """Exports a run to a FiftyOne dataset.
 
     A dataset of that name is made where there is none. One that is there must hold the run's images; the run is then
-    added to it, so that two models lie side by side. Heatmaps are written under ``media/heatmaps`` of the run.
+    added to it, so that two models lie side by side; samples that were read from FiftyOne are found by their ids. Heatmaps
+    are written under ``media/heatmaps`` of the run, images that lie in no file of their own under ``media/images``.
 
     Args:
         run: an audited run.
@@ -111,8 +114,10 @@ def _undo(target: Any, fiftyone: Any, names: Names, base: Record, *, exists: boo
         layout = names.layout if names.layout in target.list_brain_runs() else None
         strip(target, fiftyone, Record(**{**vars(base), "fields": written, "views": views, "layout": layout}))
     else:
+        name = target.name
         target.delete()
         shutil.rmtree(base.media, ignore_errors=True)
+        delete_media(images_folder(Path(base.run), name))
 
 
 def _check_key(dataset: Any, key: str, *, overwrite: bool) -> None:
@@ -140,8 +145,13 @@ def _match(dataset: Any, run: AuditedRun) -> dict[str, str]:
     if known.issuperset(samples):
         return {sample: sample for sample in samples}
     by_path = dict(zip(map(os.path.realpath, dataset.values("filepath")), dataset.values("id"), strict=True))
-    paths = {sample: os.path.realpath(run.source(sample).image) for sample in samples}
-    absent = [path for path in paths.values() if path not in by_path]
+    by_name = {Path(path).name: found for path, found in by_path.items()}
+    paths, found = {}, {}
+    for sample in samples:
+        image = run.source(sample).image
+        paths[sample] = os.path.realpath(image)
+        found[sample] = by_path.get(paths[sample]) if in_own_file(image) else by_name.get(_png_name(image))
+    absent = [paths[sample] for sample in samples if found[sample] is None]
     if absent:
         msg = (
             f"The dataset {dataset.name!r} exists and holds other images: {len(absent)} of the run's {len(paths)} are "
@@ -149,19 +159,42 @@ def _match(dataset: Any, run: AuditedRun) -> dict[str, str]:
             "own images."
         )
         raise RunError(msg)
-    return {sample: by_path[path] for sample, path in paths.items()}
+    return {sample: of for sample, of in found.items() if of is not None}
 
 
 def _add_samples(dataset: Any, fiftyone: Any, run: AuditedRun) -> None:
+    folder = images_folder(run.path, dataset.name)
     new = []
     for sample in run.samples["sample"]:
-        path = run.source(str(sample)).image.absolute()
+        path = _own_file(run.source(str(sample)).image, folder)
         height, width = image_size(path)
         metadata = fiftyone.ImageMetadata(size_bytes=path.stat().st_size, width=width, height=height)
         new.append(fiftyone.Sample(filepath=str(path), metadata=metadata))
     dataset.add_samples(new, progress=False)
     dataset.info = {"camaudit": "made by camaudit; its runs are listed by list_runs()"}
+    if folder.exists():
+        dataset.info["camaudit_images"] = str(folder)
     dataset.save()
+
+
+def images_folder(run: Path, dataset: str) -> Path:
+    """Where a run that makes a dataset writes the images that lie in no file of their own."""
+    return run.absolute() / "media" / "images" / identifier(dataset)
+
+
+def _own_file(image: Path, folder: Path) -> Path:
+    """The image's file; it is written where it lies in none, as FiftyOne shows files."""
+    if in_own_file(image):
+        return image.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _png_name(image)
+    open_image(image).save(path)
+    return path
+
+
+def _png_name(image: Path) -> str:
+    # by the image's place alone, so that another run of the same images finds it
+    return f"{sha256(str(image.absolute()).encode()).hexdigest()[:32]}.png"
 
 
 def _add_layout(dataset: Any, names: Names, content: Content, ids: Mapping[str, str]) -> str | None:

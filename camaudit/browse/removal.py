@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from camaudit.browse.appearance import undress
-from camaudit.data.fiftyone_connection import open_fiftyone
 from camaudit.browse.names import Names
 from camaudit.browse.record import Record, records
+from camaudit.data.fiftyone_connection import open_fiftyone
 from camaudit.errors import RunError
 
 DEFAULT_FIELDS = {"id", "filepath", "tags", "metadata", "created_at", "last_modified_at"}
@@ -45,7 +45,10 @@ def remove(dataset: str, key: str) -> None:
     target.delete_run(key)
     if known[key].created and len(known) == 1:
         if _untouched(target):
+            images = target.info.get("camaudit_images")
             target.delete()
+            if images is not None:
+                delete_media(Path(images))
         else:
             target.info = {name: value for name, value in target.info.items() if name != "camaudit"}
             target.save()
@@ -62,12 +65,15 @@ def strip(target: Any, fiftyone: Any, record: Record) -> None:
     if present:
         target.delete_sample_fields(present)
     undress(target, fiftyone, record.fields, record.sidebar, record.had)
-    _delete_media(Path(record.media))
+    delete_media(Path(record.media))
 
 
-def _delete_media(folder: Path) -> None:
+def delete_media(folder: Path) -> None:
+    """Deletes a folder of pictures, and those above it that it was the last thing in."""
     shutil.rmtree(folder, ignore_errors=True)
-    for parent in folder.parents[:3]:  # DATASET, heatmaps, media: where the folder was the last thing in it
+    for parent in folder.parents[
+        :3
+    ]:  # DATASET, heatmaps or images, media: where the folder was the last thing in it
         try:
             parent.rmdir()
         except OSError:

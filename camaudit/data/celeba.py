@@ -20,7 +20,7 @@ from camaudit.data.paths import Root
 from camaudit.data.problems import Problems
 from camaudit.data.records import Record, assemble
 from camaudit.errors import ConfigError, DataError
-from camaudit.types import Combined, Instances, MaskFile, Relative
+from camaudit.types import ColourMaskFile, Combined, Instances, Relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -233,13 +233,10 @@ def _regions(
     if not there:
         problems.add("no-mask", row.where, f"{folder} has no mask of image {number}.")
         return {}
-    return {
-        name: _united([Relative(MaskFile(files[part])) for part in of if part in there])
-        for name, of in parts.items()
-    }
+    return {name: _united([files[part] for part in of if part in there]) for name, of in parts.items()}
 
 
-def _united(masks: Sequence[Shape]) -> Shape:
-    if not masks:
-        return Instances()
-    return masks[0] if len(masks) == 1 else Combined("or", tuple(masks))
+def _united(masks: Sequence[Path]) -> Shape:
+    """What is not black in any of the masks, which are published with three equal channels."""
+    black = [Relative(ColourMaskFile(path, (0,))) for path in masks]
+    return Combined("not", (Combined("and", tuple(black)),)) if masks else Instances()

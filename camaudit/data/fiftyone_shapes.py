@@ -111,7 +111,7 @@ def _segmentation(value: Any, sample: Any, targets: Mapping[Any, str]) -> dict[s
     if value.mask_path:
         path = Path(value.mask_path)
         return {
-            label: ColourMaskFile(path, tuple(of)) if coloured else Relative(MaskFile(path, tuple(of)))
+            label: Relative((ColourMaskFile if coloured else MaskFile)(path, tuple(of)))
             for label, of in values.items()
         }
     mask = _mask(value)

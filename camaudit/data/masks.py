@@ -125,7 +125,7 @@ class _Drawing:
             case Relative(inner):
                 return (
                     self._resized(inner)
-                    if isinstance(inner, MaskFile)
+                    if isinstance(inner, (MaskFile, ColourMaskFile))
                     else self.draw(scaled(inner, self._size))
                 )
             case Instances(parts) | Combined("or", parts):
@@ -141,7 +141,7 @@ class _Drawing:
                 self._check(mask.shape, self._what)
                 return mask
 
-    def _resized(self, file: MaskFile) -> NDArray[np.bool_]:
+    def _resized(self, file: MaskFile | ColourMaskFile) -> NDArray[np.bool_]:
         indices = self._files.indices(file)
         (height, width), (rows, columns) = self._size, indices.shape
         if abs(height * columns - width * rows) > max(height, width):  # by more than one pixel of the mask
