@@ -10,7 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from camaudit.errors import ExplainError
+from camaudit.errors import ExplainError, ModelError
+from camaudit.models.outputs import output_scores
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,16 @@ class Classes:
 
     Attributes:
         indices: (batch,) int64, the class of each image; or one class for all, as an int.
+        scores: reads (rows, classes) from what the model returned; `scores_of` where left out.
     """
 
     indices: Tensor | int
+    scores: Callable[[object], Tensor] | None = None
     layers: tuple[str, ...] = ()
 
     def fixed(self, seen: Seen) -> Classes:
         """The same, checked against the scores."""
-        classes, batch = seen.scores.shape[1], len(seen.rows)
+        classes, batch = self.of_all(seen).shape[1], len(seen.rows)
         if isinstance(self.indices, int):
             wrong = [] if 0 <= self.indices < classes else [self.indices]
         else:
@@ -96,6 +99,10 @@ class Classes:
             return self
         return replace(self, indices=self.indices.to(seen.rows.device, non_blocking=True))
 
+    def of_all(self, seen: Seen) -> Tensor:
+        """The scores of all classes, (rows, classes)."""
+        return seen.scores if self.scores is None else self.scores(seen.output)
+
     def index(self, seen: Seen) -> Tensor:
         """The class of each row, (rows,) int64."""
         if isinstance(self.indices, int):
@@ -104,11 +111,12 @@ class Classes:
 
     def value(self, seen: Seen) -> Tensor:
         """Its score, before the softmax where the model returns that."""
+        scores = self.of_all(seen)
         if isinstance(self.indices, int):
-            return seen.scores[:, self.indices]
+            return scores[:, self.indices]
         chosen = self.index(seen)
-        exists = (chosen >= 0) & (chosen < seen.scores.shape[1])
-        found = seen.scores.gather(1, torch.where(exists, chosen, 0)[:, None]).squeeze(1)
+        exists = (chosen >= 0) & (chosen < scores.shape[1])
+        found = scores.gather(1, torch.where(exists, chosen, 0)[:, None]).squeeze(1)
         return torch.where(exists, found, torch.nan)
 
 
@@ -292,7 +300,7 @@ def rivals(target: Target, seen: Seen) -> Tensor:
     Raises:
         ExplainError: the target is no class, or the only one.
     """
-    scores = seen.scores
+    scores = target.of_all(seen) if isinstance(target, Classes) else seen.scores[:, :0]
     others = scores.shape[1] - 1
     if not isinstance(target, Classes) or not others:
         msg = "Finer-CAM holds a class against those that are most like it: its target must be a class, among several."
@@ -305,32 +313,16 @@ def rivals(target: Target, seen: Seen) -> Tensor:
 
 
 def scores_of(output: object) -> Tensor:
-    """The class scores in what a model returned, (batch, classes).
-
-    A tensor; the entry ``logits`` or ``out`` of a dict or dataclass; the first tensor of a tuple.
+    """The class scores in what a model returned, (batch, classes); see `camaudit.models.outputs.output_scores`.
 
     Raises:
-        ExplainError: there is none of two dimensions.
+        ExplainError: there are none.
     """
-    found: Any = output
-    for name in ("logits", "out"):
-        if isinstance(output, Mapping) and name in output:
-            found = output[name]
-            break
-        if not isinstance(output, Tensor) and hasattr(output, name):
-            found = getattr(output, name)
-            break
-    else:
-        if isinstance(output, (tuple, list)):
-            found = next((part for part in output if isinstance(part, Tensor)), output)
-    if not isinstance(found, Tensor) or found.ndim != 2:
-        got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        msg = (
-            f"The model returns {got}; a classifier returns scores of shape (batch, classes). "
-            "Name another scalar as the target: a function of the model's output."
-        )
-        raise ExplainError(msg)
-    return found
+    try:
+        return output_scores(output, "The model")
+    except ModelError as error:
+        msg = f"{error} Name another scalar as the target: a function of the model's output."
+        raise ExplainError(msg) from None
 
 
 def parse_targets(targets: Targets) -> tuple[Target, ...]:

@@ -18,6 +18,7 @@ from camaudit.models import class_indices, target_scores
 from camaudit.models.layers import evaluating
 from camaudit.models.outputs import confidence, is_right, values_of
 from camaudit.runs.store import scale_column
+from camaudit.runs.targets import OfAudit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,16 +99,12 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measu
     images = model.inputs(torch.from_numpy(batch.images).to(settings.device))
     labels = [sample.label for sample in batch.samples]
 
-    def score(output: object) -> torch.Tensor:
-        of_classes = model.scores(output)
-        scores = [
-            target_scores(target, of_classes, labels, model.classes, task=model.task)
-            for target in settings.targets
-        ]
-        return torch.stack(scores, dim=1)
-
     explained = explain(
-        model.module, images, methods=settings.methods, targets=score, layer=model.target_layer
+        model.module,
+        images,
+        methods=settings.methods,
+        targets=[OfAudit(target, labels, model) for target in settings.targets],
+        layer=model.target_layer,
     )
     logits = model.scores(explained.output).float()
     _check_finite(logits, batch.samples, model)
