@@ -151,7 +151,7 @@ def _check_text(text: str, where: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        msg = f"{where.encode(errors='backslashreplace').decode()}: {ascii(text)} is no text in Unicode. Rename it."
+        msg = f"{where.encode(errors='backslashreplace').decode()}: {text!a} is no text in Unicode. Rename it."
         raise DataError(msg) from None
 
 

@@ -369,8 +369,7 @@ CASES: dict[str, Case] = {
     "file in a loop": Case("folder", lambda home: (home / "images/bird/c.png").symlink_to("c.png")),
     "folder with odd names": Case("folder", lambda home: (home / "images/bird/a.png").rename(home / "images/bird/\n日本 'é\".png"), regions=[]),
     "folder with a name that is no text": Case("folder", lambda home: (home / "images/bird/a.png").rename(os.fsdecode(os.fsencode(home / "images/bird/x") + b"\xff.png")), (r"\udcff.png' is no text", "Rename")),
-    "coco image name that is no text": Case("coco", values(lambda found: found["images"][0].update(file_name="\ud800.png")), ("is no text",)),
-    "coco category that is no text": Case("coco", values(lambda found: found["categories"][0].update(name="\ud800")), ("is no text",)),
+    "lines with half a letter": Case("table", write("t.jsonl", '{"image": "images/a.png", "label": "\\ud800", "place": "x"}\n'), ("row 1: ", "is no text"), settings={"path": "t.jsonl"}),
     "coco date of before": Case("coco", values(lambda found: found["images"][0].update(width=True, height=-3)), problems={}),
     "image with a long name": Case("coco", values(lambda found: found["images"][0].update(file_name=f"{LONG}.png"))),
 }  # fmt: skip
