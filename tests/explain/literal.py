@@ -107,7 +107,7 @@ def counterfactual_gradcam(activation: Tensor, gradient: Tensor) -> Tensor:
 
 
 def gradcampp(activation: Tensor, gradient: Tensor) -> Tensor:
-    """Equation 19 of Grad-CAM++ as printed, with second and third powers; 5 and the ReLU around it."""
+    """Equation 19 of Grad-CAM++ as printed, with second and third powers."""
     return smooth_gradcampp(activation, [gradient])
 
 
@@ -130,7 +130,7 @@ def smooth_gradcampp(activation: Tensor, gradients: Sequence[Tensor]) -> Tensor:
 
 
 def xgradcam(activation: Tensor, gradient: Tensor) -> Tensor:
-    """Equation 8 of XGrad-CAM."""
+    """XGrad-CAM: gradient times activation, over the activation's sum."""
     weights = []
     for values, slopes in zip(activation, gradient, strict=True):
         mass = _total(values[i, j] for i, j in _places(activation))
@@ -148,12 +148,12 @@ def _product(activation: Tensor, gradient: Tensor, *, positive: bool) -> Tensor:
 
 
 def hirescam(activation: Tensor, gradient: Tensor) -> Tensor:
-    """Equation 5 of HiResCAM."""
+    """HiResCAM: gradient times activation, place by place."""
     return _product(activation, gradient, positive=False)
 
 
 def layercam(activation: Tensor, gradient: Tensor) -> Tensor:
-    """Equations 6 and 7 of LayerCAM."""
+    """LayerCAM: the same of positive gradients."""
     return _product(activation, gradient, positive=True)
 
 
@@ -178,7 +178,7 @@ def finercam(activation: Tensor, gradient: Tensor, rivals: Sequence[Tensor], str
 
 
 def ablationcam(activation: Tensor, score: float, without: Sequence[float]) -> Tensor:
-    """Equation 3 of Ablation-CAM, over the score's magnitude."""
+    """Ablation-CAM: what the score loses, over its magnitude."""
     return weighted([(score - one) / abs(score) for one in without], activation)
 
 

@@ -37,7 +37,7 @@ def noise(image: Tensor, samples: int, sigma: float, seed: int) -> list[Tensor]:
 
 
 def smoothgrad(model: nn.Module, copies: Sequence[Tensor], target: int) -> Tensor:
-    """Section 2.1 of SmoothGrad."""
+    """SmoothGrad: the mean gradient over noisy copies."""
     total = torch.zeros_like(copies[0])
     for copy in copies:
         total += gradient(model, copy, target)
@@ -105,7 +105,7 @@ def full_gradients(model: nn.Sequential, image: Tensor, target: int) -> tuple[Te
 
 
 def fullgrad(model: nn.Sequential, image: Tensor, target: int) -> Tensor:
-    """Equation 6 of FullGrad, every layer rescaled as a whole, every channel upsampled by itself."""
+    """FullGrad: every layer rescaled as a whole, every channel upsampled by itself."""
     of_input, of_biases = full_gradients(model, image, target)
     height, width = image.shape[1:]
     total = torch.zeros(height, width, dtype=torch.float64)
@@ -148,7 +148,7 @@ def scorecam(model: nn.Module, activation: Tensor, image: Tensor, target: int) -
 
 
 def rise_masks(size: tuple[int, int], masks: int, cells: int, keep: float, seed: int) -> list[Tensor]:
-    """Section 3.2 of RISE: a binary grid, upsampled to one cell more than the image, cropped."""
+    """A binary grid, upsampled to one cell more than the image, cropped."""
     draw = torch.Generator().manual_seed(seed)
     grids = (torch.rand(masks, cells, cells, generator=draw) < keep).double()
     cell = [-(-side // cells) for side in size]
@@ -162,7 +162,7 @@ def rise_masks(size: tuple[int, int], masks: int, cells: int, keep: float, seed:
 
 
 def rise(model: nn.Module, image: Tensor, masks: Sequence[Tensor], keep: float, target: int) -> Tensor:
-    """Equation 6 of RISE."""
+    """RISE: the masks' mean, weighted by the score, over their expectation."""
     total = torch.zeros(image.shape[1:], dtype=torch.float64)
     for mask in masks:
         total += score(model, image * mask, target) * mask

@@ -1,4 +1,4 @@
-"""Ablation-CAM: channels weighted by what the score loses without them (Desai and Ramaswamy 2020, eq. 3 and 4)."""
+"""Ablation-CAM: channels weighted by what the score loses without them (Desai and Ramaswamy 2020)."""
 
 from __future__ import annotations
 

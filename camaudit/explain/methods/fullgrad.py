@@ -1,4 +1,4 @@
-"""FullGrad: input and every bias, each times its gradient (Srinivas and Fleuret 2019, eq. 6).
+"""FullGrad: input and every bias, each times its gradient (Srinivas and Fleuret 2019).
 
 The engine hands over as `bias_gradients` a function that takes another, `reduce`. It calls ``reduce(product)`` for every
 layer with a bias whose output lies on a grid, and every target, with ``product`` = bias times derivative of the target by

@@ -1,4 +1,4 @@
-"""Guided backpropagation: only positive gradients pass an active rectifier (Springenberg et al. 2014, section 3.4)."""
+"""Guided backpropagation: only positive gradients pass an active rectifier (Springenberg et al. 2014)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HiResCAM: gradient times activation, place by place (Draelos and Carin 2020, eq. 5)."""
+"""HiResCAM: gradient times activation, place by place (Draelos and Carin 2020)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LayerCAM: activations weighted by their own positive gradient (Jiang et al. 2021, eq. 6 and 7)."""
+"""LayerCAM: activations weighted by their own positive gradient (Jiang et al. 2021)."""
 
 from __future__ import annotations
 

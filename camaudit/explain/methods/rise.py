@@ -1,4 +1,4 @@
-"""RISE: the mean score of the random masks that leave a pixel visible (Petsiuk et al. 2018, eq. 6 and section 3.2)."""
+"""RISE: the mean score of the random masks that leave a pixel visible (Petsiuk et al. 2018)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Smooth Grad-CAM++: the derivatives of Grad-CAM++ averaged over noisy images (Omeiza et al. 2019, eq. 7 to 9)."""
+"""Smooth Grad-CAM++: the derivatives of Grad-CAM++ averaged over noisy images (Omeiza et al. 2019)."""
 
 from __future__ import annotations
 

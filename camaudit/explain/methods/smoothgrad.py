@@ -1,4 +1,4 @@
-"""SmoothGrad: the gradient's mean over noisy copies of the image (Smilkov et al. 2017, section 2.1)."""
+"""SmoothGrad: the gradient's mean over noisy copies of the image (Smilkov et al. 2017)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""XGrad-CAM: channels weighted by gradient times activation, relative to the activation (Fu et al. 2020, eq. 8)."""
+"""XGrad-CAM: channels weighted by gradient times activation, relative to the activation (Fu et al. 2020)."""
 
 from __future__ import annotations
 
