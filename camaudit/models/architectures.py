@@ -24,6 +24,29 @@ if TYPE_CHECKING:
 
     from camaudit.config import ModelConfig
 
+# arguments by which a library would fetch or open weights, or make something else than a classifier
+_FOREIGN = frozenset(
+    (
+        *(
+            "cache_dir",
+            "checkpoint_path",
+            "features_only",
+            "id2label",
+            "num_classes",
+            "num_labels",
+            "pretrained",
+        ),
+        *(
+            "pretrained_cfg",
+            "pretrained_cfg_overlay",
+            "progress",
+            "use_pretrained_backbone",
+            "weights",
+            "weights_backbone",
+        ),
+    )
+)
+
 
 def open_torchvision(config: ModelConfig, weights: Path) -> Opened:
     """An architecture of torchvision, and the recipe of the weights that are named, or of its default ones."""
@@ -81,11 +104,18 @@ def built(config: ModelConfig, make: Callable[[], nn.Module]) -> nn.Module:
     """A network whose making took the configuration's arguments.
 
     Raises:
-        ModelError: it did not take them.
+        ModelError: it did not take them, or they would fetch or open other weights.
     """
+    foreign = sorted(_FOREIGN & config.arguments.keys())
+    if foreign:
+        msg = (
+            f"model.arguments names {', '.join(foreign)}. Weights come from model.weights alone, and the number of outputs from "
+            "model.classes. Leave it out."
+        )
+        raise ModelError(msg)
     try:
         return make()
-    except (TypeError, ValueError, RuntimeError, AssertionError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 - a library's architectures fail in every way there is
         given = ", ".join(f"{key}={value!r}" for key, value in config.arguments.items()) or "no arguments"
         msg = f"{config.name} cannot be made with {given}: {error}. Correct model.arguments."
         raise ModelError(msg) from None

@@ -62,14 +62,18 @@ def open_transformers(config: ModelConfig, weights: Path) -> Opened:
 
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
-    """No progress bars and no reports on standard error while a model is opened."""
-    logging = transformers.utils.logging
+    """No network, no progress bars and no reports on standard error while a model is opened."""
+    from huggingface_hub import constants
+
+    logging, offline = transformers.utils.logging, constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True  # a config.json can name a timm architecture of the hub
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     try:
         yield
     finally:
+        constants.HF_HUB_OFFLINE = offline
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
