@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -24,9 +24,7 @@ __all__ = [
     "candidate_layers",
     "evaluating",
     "find_target_layer",
-    "is_grid",
     "module_at",
-    "no_grid",
     "target_layer",
 ]
 
@@ -72,7 +70,13 @@ def find_target_layer(
         ModelError: the output depends on no layer with more than one place.
     """
     seen = probe(module, example, score=score, context=context)
-    active = [place for place in seen.places if place.felt and not place.passive and not place.weights]
+    active = [place for place in seen.places if place.active]
+    if not active and any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        msg = (
+            f"{type(module).__name__} is a TorchScript program, whose layers cannot be listened to, so a map has no layer to be "
+            "made at. Give the network it was made of, or use a method whose maps lie on the input."
+        )
+        raise ModelError(msg)
     if not active:
         msg = (
             f"No layer of {type(module).__name__} whose output decides returns a grid with more than one place: "
@@ -81,7 +85,7 @@ def find_target_layer(
         )
         raise ModelError(msg)
     if active[-1].grid.layout == "channels_first":
-        last = ([place for place in active if place.alone] or active)[-1]
+        last = ([place for place in active if place.root == seen.trunk] or active)[-1]
     else:
         last = ([place for place in active if place.norm or place.block] or active)[-1]
     chosen = _outermost([place for place in active if place.root == last.root])
@@ -139,7 +143,7 @@ def candidate_layers(
     seen = probe(module, example, score=score, context=context)
     same: dict[int, list[Place]] = {}
     for place in seen.places:
-        if place.felt and not place.passive and not place.weights:
+        if place.active:
             same.setdefault(place.root, []).append(place)
     return [TargetLayer(best.name, best.grid) for best in map(_outermost, same.values())]
 
@@ -148,34 +152,6 @@ def _outermost(same: list[Place]) -> Place:
     # an activation that works in place returns its input: the later of two equally outer names is the finished one.
     # In a dataclass a tensor is easily passed over for another that was made of it
     return min(reversed(same), key=lambda place: (not place.bare, place.name.count(".")))
-
-
-def is_grid(output: object, frame: tuple[int, int]) -> TypeGuard[torch.Tensor]:
-    """Whether an output is (batch, channels, h, w), of the image's proportions up to one cell of rounding, and no larger.
-
-    Attention weights (batch, heads, places, places) of a square image have such sides too; only where there are more
-    places than pixels a side are they told apart.
-
-    Args:
-        output: of a module.
-        frame: (height, width) of the model's input.
-    """
-    if not isinstance(output, torch.Tensor) or output.ndim != 4:
-        return False
-    height, width = output.shape[-2:]
-    if height * width <= 1 or height > frame[0] or width > frame[1]:
-        return False
-    return bool(abs(height * frame[1] - width * frame[0]) <= max(frame))
-
-
-def no_grid(layer: str, output: object, frame: tuple[int, int]) -> str:
-    """What to say of a layer whose output is no grid; arguments as `is_grid`."""
-    got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-    last = isinstance(output, torch.Tensor) and output.ndim == 4 and is_grid(output.movedim(-1, 1), frame)
-    return (
-        f"The layer {layer!r} returns {got}{', channels last' if last else ''}; a map needs (batch, channels, h, w) with "
-        f"more than one place, in the proportions of the input of {frame[1]}x{frame[0]} and no larger. Name another target layer."
-    )
 
 
 def module_at(module: nn.Module, name: str) -> nn.Module:

@@ -14,7 +14,7 @@ from camaudit.models.grids import grid_of, tensor_of, with_tensor
 from camaudit.models.undisturbed import undisturbed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from torch.autograd.graph import Node
 
@@ -29,11 +29,6 @@ _PASSIVE = (
     nn.AvgPool2d,
     nn.AdaptiveAvgPool2d,
     nn.AdaptiveMaxPool2d,
-)
-_NORMS = (
-    nn.LayerNorm,
-    nn.GroupNorm,
-    nn.modules.batchnorm._BatchNorm,  # noqa: SLF001 - the base of all of them has no other name
 )
 _PROJECTIONS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
@@ -52,7 +47,6 @@ class Place:
         block: it has parts, a norm among them, and does not end in a projection.
         weights: its rows are positive and add up to one, as attention weights do.
         felt: the model's output depends on the grid's places through it.
-        alone: every path from the image to the output goes through it.
     """
 
     name: str
@@ -64,7 +58,11 @@ class Place:
     block: bool
     weights: bool
     felt: bool
-    alone: bool
+
+    @property
+    def active(self) -> bool:
+        """A map at it shows what decides."""
+        return self.felt and not self.passive and not self.weights
 
 
 @dataclass(frozen=True)
@@ -74,10 +72,12 @@ class Probe:
     Attributes:
         places: the layers that returned a grid, in the order in which their last call ended.
         outputs: what every layer returned last, as shape or type.
+        trunk: root of the last active place that every path from the image to the output goes through.
     """
 
     places: tuple[Place, ...]
     outputs: Mapping[str, str]
+    trunk: int | None
 
 
 def probe(
@@ -90,13 +90,13 @@ def probe(
     """Run the model on one random image and see what its output depends on; arguments as `find_target_layer`."""
     context = {name: value[:1] for name, value in (context or {}).items()}
     with undisturbed(module):
-        places, outputs = _look(module, example, {}, score, context)
-        if not any(place.felt for place in places):
+        seen = _look(module, example, {}, score, context)
+        if seen.places and not any(place.felt for place in seen.places):
             # an untrained head of zeros hides what it would read
             zero = {name: _noise(part) for name, part in module.named_parameters() if not part.any()}
             if zero:
-                places, outputs = _look(module, example, zero, score, context)
-    return Probe(places, outputs)
+                seen = _look(module, example, zero, score, context)
+    return seen
 
 
 def _look(
@@ -105,16 +105,16 @@ def _look(
     instead: dict[str, Tensor],
     score: Callable[[object], Tensor] | None,
     context: dict[str, Tensor],
-) -> tuple[tuple[Place, ...], dict[str, str]]:
+) -> Probe:
     watch = _Watch(module, (example.shape[-2], example.shape[-1]))
     image = _noise(example[:1]).requires_grad_()
     with ExitStack() as hooks:
         for name, part in module.named_modules():
-            if name:
+            if name and not isinstance(part, torch.jit.ScriptModule):  # which takes no hooks
                 hooks.callback(part.register_forward_hook(watch.hook(name)).remove)
-        # times one: a model may work in place on its input
-        output = functional_call(module, instead, (image * 1,), context)
-    return tuple(watch.places(_scalar(output, score))), watch.outputs
+        inputs = (image * 1,)  # a model may work in place on its input
+        output = functional_call(module, instead, inputs, context) if instead else module(*inputs, **context)
+    return watch.seen(_scalar(output, score))
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class _Watch:
                 return None
             given = next((part for part in inputs if isinstance(part, Tensor)), None)
             after_projection = given is not None and _storage(given) in self._projected
-            projects = isinstance(called, _PROJECTIONS) or (_is_norm(called) and after_projection)
+            projects = _is_a(called, _PROJECTIONS) or (_is_norm(called) and after_projection)
             if projects:
                 self._projected[_storage(tensor)] = tensor
             grid = grid_of(self._module, output, self._frame, batch=1)
@@ -186,34 +186,37 @@ class _Watch:
 
         return hear
 
-    def places(self, scalar: Tensor | None) -> Iterable[Place]:
+    def seen(self, scalar: Tensor | None) -> Probe:
         """What was heard, held against the output.
 
         Args:
             scalar: of the output; None where the output has no gradient.
         """
-        calls = list(self._calls.items())
+        calls = self._calls
         gradients: list[Tensor | None] = [None] * len(calls)
         if scalar is not None and calls:
-            tensors = [call.tensor for _, call in calls]
+            tensors = [call.tensor for call in calls.values()]
             gradients = list(torch.autograd.grad(scalar, tensors, retain_graph=True, allow_unused=True))
-        felt = [
-            gradient is not None and bool((call.grid.split(gradient) != 0).any())
-            for gradient, (_, call) in zip(gradients, calls, strict=True)
-        ]
-        for (name, call), feels in zip(calls, felt, strict=True):
-            yield Place(
+        places = tuple(
+            Place(
                 name,
                 call.grid,
                 call.root.number,
-                call.bare,
-                call.passive,
-                call.norm,
-                _is_block(self._module.get_submodule(name)) and not call.root.projected,
-                call.weights,
-                feels,
-                alone=feels and scalar is not None and _passes_all(scalar, call.tensor),
+                bare=call.bare,
+                passive=call.passive or call.root.passive,
+                norm=call.norm,
+                block=not call.root.projected and _has_norm(self._module.get_submodule(name)),
+                weights=call.weights,
+                felt=gradient is not None and bool((call.grid.split(gradient) != 0).any()),
             )
+            for (name, call), gradient in zip(calls.items(), gradients, strict=True)
+        )
+        trunk = (
+            place.root
+            for place in reversed(places)
+            if place.active and scalar is not None and _passes_all(scalar, calls[place.name].tensor)
+        )
+        return Probe(places, self.outputs, next(trunk, None))
 
 
 def _passes_all(scalar: Tensor, tensor: Tensor) -> bool:
@@ -245,16 +248,27 @@ def _noise(like: Tensor) -> Tensor:
     return draw.to(like.device, like.dtype)
 
 
+def _kind(part: nn.Module) -> str:
+    """The name of its class; a module of an exported program remembers what it was."""
+    remembered = getattr(part, "type_name", None)
+    name = (remembered() if callable(remembered) else None) or type(part).__name__
+    return str(name).rpartition(".")[2]
+
+
+def _is_a(part: nn.Module, kinds: tuple[type[nn.Module], ...]) -> bool:
+    return isinstance(part, kinds) or _kind(part) in {kind.__name__ for kind in kinds}
+
+
 def _is_norm(part: nn.Module) -> bool:
-    return isinstance(part, _NORMS) or "Norm" in type(part).__name__
+    return "Norm" in _kind(part)
 
 
-def _is_block(part: nn.Module) -> bool:
+def _has_norm(part: nn.Module) -> bool:
     return any(_is_norm(inner) for inner in part.modules() if inner is not part)
 
 
 def _is_passive(part: nn.Module, given: Tensor | None, output: Tensor) -> bool:
-    if isinstance(part, _PASSIVE):
+    if _is_a(part, _PASSIVE):
         return True
     is_leaf = next(part.children(), None) is None and next(part.parameters(), None) is None
     # a view of what it was given: a permutation
@@ -262,7 +276,7 @@ def _is_passive(part: nn.Module, given: Tensor | None, output: Tensor) -> bool:
 
 
 def _adds_up(tensor: Tensor) -> bool:
-    if tensor.ndim != 4 or tensor.shape[-1] != tensor.shape[-2]:
+    if tensor.shape[-1] != tensor.shape[-2]:
         return False
     rows = tensor.detach().float()
     return bool((rows >= 0).all()) and bool(((rows.sum(-1) - 1).abs() < 0.02).all())
