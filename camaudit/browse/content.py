@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from camaudit.browse.heatmaps import place_map, write_png
 from camaudit.browse.names import Directory
@@ -17,8 +18,6 @@ from camaudit.data.images import image_size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-
-    import pandas as pd
 
     from camaudit.browse.names import Names
     from camaudit.types import AuditedRun, Cluster
@@ -213,5 +212,5 @@ def _numbers(ids: Sequence[str], values: Iterable[Any]) -> dict[str, float]:
     return {sample: value for sample, value in pairs if np.isfinite(value)}
 
 
-def _text(value: object) -> str | None:
-    return None if value is None or value != value or str(value) in {"", "<NA>"} else str(value)  # noqa: PLR0124 - NaN
+def _text(value: Any) -> str | None:
+    return None if pd.isna(value) or str(value) == "" else str(value)
