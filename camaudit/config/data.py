@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 
 class ColumnsConfig(Section):
-    """Which column of the table holds what."""
+    """Which column of the table holds what.
+
+    Where a sample can have several labels, `label` is a column with ``|`` between them, or `labels` are columns that are each
+    named as a class and hold 1 or 0.
+    """
 
     image: str = "image"
     label: str | None = "label"
+    labels: list[Name] = Field(default=[])
     id: str | None = None
     groups: list[Name] = Field(default=[])
     split: str | None = None
@@ -27,6 +32,10 @@ class ColumnsConfig(Section):
     @model_validator(mode="after")
     def _distinct(self) -> ColumnsConfig:
         once("groups", self.groups)
+        once("labels", self.labels)
+        if self.labels and self.label not in {"label", None}:
+            msg = "label and labels are two ways to say the same; leave one out"
+            raise ValueError(msg)
         return self
 
 

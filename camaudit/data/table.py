@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from camaudit.config import DataConfig, LegendConfig, RolesConfig, parse_section
+from camaudit.config.model import SEPARATOR
 from camaudit.data.labels import label_source
 from camaudit.data.paths import Root
 from camaudit.data.problems import Problems
@@ -115,7 +116,7 @@ def _records(rows: Iterator[tuple[int, Row]], source: DataConfig, label: LabelSo
     root = Root(source.images or source.path.parent, allow_outside=source.allow_outside)
     masks = Root(source.path.parent, allow_outside=source.allow_outside)
     needed = [(columns.image, "Every row needs an image."), (columns.id, "Every row needs an id.")]
-    if label == "table":
+    if label == "table" and not columns.labels:
         needed.append((columns.label, "Label the row or remove it."))
     number = 1
     for number, row in rows:
@@ -128,7 +129,7 @@ def _records(rows: Iterator[tuple[int, Row]], source: DataConfig, label: LabelSo
             id=row[columns.id or columns.image],
             image=root.path(row[columns.image], where=where),
             where=where,
-            label=row[columns.label] if columns.label else None,
+            label=_label(row, source, where),
             groups={name: value for name in columns.groups if (value := known(row[name])) is not None},
             regions=dict(_shapes(row, source, masks, where)),
             split=known(row[columns.split]) if columns.split else None,
@@ -137,6 +138,22 @@ def _records(rows: Iterator[tuple[int, Row]], source: DataConfig, label: LabelSo
     if number == 1:
         msg = f"{source.path} has no rows: there is no sample to audit."
         raise DataError(msg)
+
+
+_SAYS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def _label(row: Row, source: DataConfig, where: str) -> str | None:
+    """The label of a row; of one column a class, the names of those that hold 1. None where there is none."""
+    columns = source.columns
+    if not columns.labels:
+        return row[columns.label] if columns.label else None
+    said = {name: _SAYS.get(row[name].strip().lower().removesuffix(".0")) for name in columns.labels}
+    unclear = next((name for name, of in said.items() if of is None), None)
+    if unclear is not None:
+        msg = f"{where}: the column {unclear!r} holds {row[unclear]!r}; a column of data.columns.labels holds 1 or 0."
+        raise DataError(msg)
+    return SEPARATOR.join(name for name, of in said.items() if of) or None
 
 
 def _check(names: Sequence[str], source: DataConfig) -> None:
@@ -148,7 +165,8 @@ def _check(names: Sequence[str], source: DataConfig) -> None:
     )
     asked = [
         ("data.columns.image", columns.image),
-        ("data.columns.label", columns.label),
+        ("data.columns.label", None if columns.labels else columns.label),
+        *(("data.columns.labels", name) for name in columns.labels),
         ("data.columns.id", columns.id),
         *(("data.columns.groups", name) for name in columns.groups),
         ("data.columns.split", columns.split),

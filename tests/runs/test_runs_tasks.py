@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.testing import assert_close
 
 import camaudit as ca
 from camaudit.config import ModelConfig, load_config
-from camaudit.data import Dataset
+from camaudit.data import Dataset, open_dataset
 from camaudit.errors import CamauditError, DataError, ModelError
 from camaudit.models.load import LoadedModel
 from camaudit.runs import concluding, run_config
@@ -142,6 +143,31 @@ def test_multilabel_has_a_report(several: tuple[Path, Run]) -> None:
     _, run = several
     assert (run.path / "report.html").stat().st_size > 10_000
     assert run.verdict.headline
+
+
+def test_a_column_a_class_says_the_same_as_a_separator(several: tuple[Path, Run], tmp_path: Path) -> None:
+    folder, run = several
+    table = pd.read_csv(folder / "table.csv", dtype=str)
+    labels = [{part.strip() for part in label.split("|")} for label in table.pop("label")]
+    for name, yes, no in (("ring", "true", "False"), ("square", "1.0", "0.0"), ("disc", "1", "0")):
+        table[name] = [yes if name in of else no for of in labels]
+    home = tmp_path / "a"
+    shutil.copytree(folder, home)
+    table.to_csv(home / "table.csv", index=False)
+    config = load_config(home / "audit.yaml")
+    columns = config.data.columns.model_copy(update={"labels": ["disc", "square", "ring"]})
+    data = open_dataset(config.data.model_copy(update={"columns": columns}), config.roles)
+    assert [set((sample.label or "").split("|")) for sample in data.samples] == labels
+    assert list(run.samples["sample"]) == [sample.id for sample in data.samples]
+
+    table.loc[3, ["ring", "square", "disc"]] = "0"
+    table.to_csv(home / "table.csv", index=False)
+    without = open_dataset(config.data.model_copy(update={"columns": columns}), config.roles)
+    assert without.samples[3].label is None
+    table.loc[2, "ring"] = "maybe"
+    table.to_csv(home / "table.csv", index=False)
+    with pytest.raises(DataError, match=r"row 4: the column 'ring' holds 'maybe'; .* holds 1 or 0"):
+        open_dataset(config.data.model_copy(update={"columns": columns}), config.roles)
 
 
 def test_a_label_of_several_that_is_no_class_is_named(tmp_path: Path) -> None:
