@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from camaudit.models.grids import Grid
-    from camaudit.models.probe import Place
+    from camaudit.models.probe import Place, Probe
 
 __all__ = [
     "TargetLayer",
@@ -67,7 +67,7 @@ def find_target_layer(
         context: further arguments of the model by name, each (batch, ...).
 
     Raises:
-        ModelError: the output depends on no layer with more than one place.
+        ModelError: the output depends on no layer with more than one place, or on tokens that lie on no grid.
     """
     seen = probe(module, example, score=score, context=context)
     active = [place for place in seen.places if place.active]
@@ -89,6 +89,7 @@ def find_target_layer(
     else:
         last = ([place for place in active if place.norm or place.block] or active)[-1]
     chosen = _outermost([place for place in active if place.root == last.root])
+    _check_goes_on(module, chosen, seen, example)
     return TargetLayer(chosen.name, chosen.grid)
 
 
@@ -146,6 +147,23 @@ def candidate_layers(
         if place.active:
             same.setdefault(place.root, []).append(place)
     return [TargetLayer(best.name, best.grid) for best in map(_outermost, same.values())]
+
+
+def _check_goes_on(module: nn.Module, chosen: Place, seen: Probe, example: torch.Tensor) -> None:
+    """Refuse a layer before the first norm of tokens that lie on no grid, as with a hundred prompts before the patches."""
+    if chosen.grid.layout != "channels_first" and (chosen.norm or chosen.block):
+        return
+    names = list(seen.outputs)
+    height, width = chosen.grid.size
+    for name in names[names.index(chosen.name) :]:
+        count = seen.unplaced.get(name, 0)
+        if count > height * width:
+            msg = (
+                f"After {chosen.name!r}, {type(module).__name__} goes on with {count} tokens (at {name!r}), which are no grid of "
+                f"patches of an input of {example.shape[-1]}x{example.shape[-2]}, nor one with a few class or register "
+                "tokens before it. Name a target layer."
+            )
+            raise ModelError(msg)
 
 
 def _outermost(same: list[Place]) -> Place:

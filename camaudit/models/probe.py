@@ -71,12 +71,14 @@ class Probe:
 
     Attributes:
         places: the layers that returned a grid, in the order in which their last call ended.
-        outputs: what every layer returned last, as shape or type.
+        outputs: what every layer returned last, as shape or type; in the order in which their last call ended.
+        unplaced: number of tokens that a norm made of the image and that lie on no grid, by the norm's name.
         trunk: root of the last active place that every path from the image to the output goes through.
     """
 
     places: tuple[Place, ...]
     outputs: Mapping[str, str]
+    unplaced: Mapping[str, int]
     trunk: int | None
 
 
@@ -148,14 +150,16 @@ class _Watch:
         self._calls: dict[str, _Call] = {}  # by name: of a layer that is used again the last call counts
         self._roots: dict[int, _Root] = {}  # by the alias's id
         self._projected: dict[int, Tensor] = {}  # what projections made, by storage; kept likewise
-        self.outputs: dict[str, str] = {}
+        self._outputs: dict[str, str] = {}
+        self._unplaced: dict[str, int] = {}
 
     def hook(self, name: str) -> Callable[[nn.Module, tuple[object, ...], object], object]:
         def hear(called: nn.Module, inputs: tuple[object, ...], output: object) -> object:
             torch.set_grad_enabled(True)  # a frozen trunk may run without
             tensor = tensor_of(output)
-            self.outputs[name] = type(output).__name__ if tensor is None else str(tuple(tensor.shape))
-            self._calls.pop(name, None)
+            for record in (self._outputs, self._unplaced, self._calls):
+                record.pop(name, None)
+            self._outputs[name] = type(output).__name__ if tensor is None else str(tuple(tensor.shape))
             if tensor is None or not tensor.is_floating_point():
                 return None
             given = next((part for part in inputs if isinstance(part, Tensor)), None)
@@ -165,11 +169,16 @@ class _Watch:
                 self._projected[_storage(tensor)] = tensor
             grid = grid_of(self._module, output, self._frame, batch=1)
             if grid is None:
+                if _is_norm(called) and tensor.ndim == 3 and len(tensor) == 1 and tensor.requires_grad:
+                    self._unplaced[name] = tensor.shape[1]
                 return None
             alias = (tensor if tensor.requires_grad else tensor.detach().requires_grad_()).clone()
             if projects:
                 self._projected[_storage(alias)] = alias
-            norm, passive = _is_norm(called) and not after_projection, _is_passive(called, given, tensor)
+            norm = _is_norm(called) and not after_projection
+            passive = _is_a(called, _PASSIVE) or (
+                id(given) in self._roots and _is_view(called, given, tensor)
+            )
             made = self._roots.get(id(tensor))
             root = _Root(
                 alias,
@@ -216,7 +225,7 @@ class _Watch:
             for place in reversed(places)
             if place.active and scalar is not None and _passes_all(scalar, calls[place.name].tensor)
         )
-        return Probe(places, self.outputs, next(trunk, None))
+        return Probe(places, self._outputs, self._unplaced, next(trunk, None))
 
 
 def _passes_all(scalar: Tensor, tensor: Tensor) -> bool:
@@ -267,11 +276,9 @@ def _has_norm(part: nn.Module) -> bool:
     return any(_is_norm(inner) for inner in part.modules() if inner is not part)
 
 
-def _is_passive(part: nn.Module, given: Tensor | None, output: Tensor) -> bool:
-    if _is_a(part, _PASSIVE):
-        return True
+def _is_view(part: nn.Module, given: Tensor | None, output: Tensor) -> bool:
+    """Whether a layer without parameters or parts hands on what it was given in another shape, as a permutation does."""
     is_leaf = next(part.children(), None) is None and next(part.parameters(), None) is None
-    # a view of what it was given: a permutation
     return is_leaf and given is not None and output is not given and _storage(output) == _storage(given)
 
 

@@ -198,7 +198,7 @@ def test_transformers(name: str) -> None:
             0,
         ),
         (
-            lambda: torchvision_models.MaxVit((64, 64), 8, 4, [8, 16], [1, 1], 8, 0.0, num_classes=3),
+            lambda: torchvision_models.MaxVit((64, 64), 8, 8, [8, 16], [1, 1], 8, 0.0, num_classes=3),
             "blocks.1",
             "channels_first",
             (8, 8),
@@ -289,6 +289,15 @@ def test_windows_are_no_grid() -> None:
 def test_queries_and_keys_are_no_target() -> None:
     model = timm.create_model("vit_tiny_patch16_224", num_classes=3, qk_norm=True, **SMALL)
     assert find_target_layer(model, torch.zeros(1, 3, 64, 64)).name == "blocks.2.norm1"
+
+
+def test_tokens_that_fit_no_grid_are_refused() -> None:
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=3, reg_tokens=50, **SMALL)
+    example = torch.zeros(1, 3, 64, 64)
+    with pytest.raises(ModelError, match=r"goes on with 67 tokens \(at 'blocks.0.norm1'\).*of 64x64"):
+        find_target_layer(model, example)
+    with pytest.raises(ModelError, match=r"'blocks.1.norm1' returns \(1, 67, 24\)"):
+        target_layer(model, "blocks.1.norm1", example)
 
 
 def test_candidates_are_in_order_and_end_with_the_target() -> None:
