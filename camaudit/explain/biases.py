@@ -61,7 +61,7 @@ class Biases(Listener):
     Taken are the biases of convolutions, linear layers and norms, as modules or functions, and two implicit ones: of batch
     norm in evaluation mode β - γ·mean/sqrt(variance + ε), and where ReLU6 or hardtanh cut a unit off the constant it is cut
     off at. Of a network of these, of (leaky) ReLU and of pooling, a score is then exactly input times gradient plus every
-    bias times its gradient (Srinivas and Fleuret 2019, proposition 1).
+    bias times its gradient (Srinivas and Fleuret 2019).
 
     A network with layer, group or instance norm, GELU, SiLU or attention is not linear in pieces, and the sum is not its
     score: of these norms, which take their statistics from the image, only β counts. Not seen are biases that a model adds

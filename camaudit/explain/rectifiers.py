@@ -28,7 +28,7 @@ class Rectifiers(Listener):
     network (GELU, SiLU, leaky ReLU) pass the gradient as they always do. Not seen are rectifiers that are put together
     from other functions (``x * (x > 0)``) and those in TorchScript; a ReLU6 inside of a gate counts as any other.
 
-    The rules (Springenberg et al. 2014, figure 1): ``plain``, the gradient where the input is above 0; ``deconvnet``, the
+    The rules (Springenberg et al. 2014): ``plain``, the gradient where the input is above 0; ``deconvnet``, the
     gradient where the gradient is; ``guided``, where both are. Where ReLU6 is cut off above, the input's condition fails.
     """
 

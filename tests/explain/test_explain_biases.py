@@ -1,4 +1,4 @@
-"""What biases add to a score: proposition 1 of FullGrad holds to the last digit, or a layer was missed."""
+"""What biases add to a score: input and biases make it up to the last digit, or a layer was missed."""
 
 from __future__ import annotations
 
