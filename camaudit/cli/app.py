@@ -164,14 +164,55 @@ def compare(
 
 
 @app.command()
+def explain(
+    config: Annotated[Path, typer.Argument(metavar="AUDIT.YAML", help="Whose model explains the images.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...")],
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="Attribution method; may be given again. The audit's where left out."),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="predicted, class:NAME or contrast:NAME,NAME; may be given again."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the pictures and the raw maps.")
+    ] = Path("explained"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    trust_code: TrustCode = False,
+) -> None:
+    """Explain single images: scores, maps as arrays, and maps over the picture."""
+    from camaudit.cli.printing import describe_images, say
+    from camaudit.config import load_config
+    from camaudit.runs.images import explain_config
+
+    explained = explain_config(
+        load_config(config), images, out, methods=method, targets=target, device=device, trust_code=trust_code
+    )
+    say(describe_images(explained))
+
+
+@app.command()
+def layers(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="An audit's YAML file, or a name of torchvision or timm.")
+    ],
+    trust_code: TrustCode = False,
+) -> None:
+    """List the layers that maps can be made at; the one that is found by itself is marked."""
+    from camaudit.cli.printing import describe_layers, say
+    from camaudit.runs.images import layers_of
+
+    say(describe_layers(*layers_of(model, trust_code=trust_code)))
+
+
+@app.command()
 def methods() -> None:
-    """List the attribution methods."""
-    from camaudit.cli.printing import say
+    """List the attribution methods: what each costs, and whether it can be believed to speak of a class."""
+    from camaudit.cli.printing import describe_methods, say
     from camaudit.explain import all_methods
 
-    for method in all_methods().values():
-        kind = "class-discriminative" if method.class_discriminative else "not class-discriminative"
-        say(f"{method.id:12} {method.summary} ({kind}; {method.source})")
+    say(describe_methods(all_methods().values()))
 
 
 @fiftyone.command()

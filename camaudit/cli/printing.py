@@ -12,11 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.progress import TaskID
 
+    from camaudit.explain import Method
+    from camaudit.models.layers import TargetLayer
     from camaudit.runs import Check, Progress, Run
+    from camaudit.runs.images import ExplainedImage
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -113,3 +116,55 @@ def describe_check(check: Check) -> str:
     else:
         lines += ["", "Nothing stops this audit."]
     return "\n".join(lines).strip()
+
+
+def describe_methods(methods: Iterable[Method]) -> str:
+    """One method a line."""
+    rows = [("method", "by class", "randomised", "cost in forward passes", "grid", "source", "")]
+    rows += [
+        (
+            of.id,
+            "yes" if of.class_discriminative else "no",
+            of.randomisation,
+            of.cost,
+            of.grid,
+            of.source,
+            of.summary.rstrip("."),
+        )
+        for of in methods
+    ]
+    notes = [
+        "by class: whether the map depends on the class it is asked for, so that it can be evidence about that class.",
+        "randomised: whether the map changes when the weights are randomised (Adebayo et al. 2018): passes, fails, or open",
+        "where nobody has shown it. smooth:METHOD is the mean of a method's raw maps over noisy copies of the image.",
+    ]
+    return "\n".join([*_columns(rows), "", *notes])
+
+
+def describe_layers(chosen: str, found: Sequence[TargetLayer]) -> str:
+    """One layer a line, in the order of the forward pass."""
+    rows = [("", "layer", "grid", "layout")]
+    for layer in found:
+        height, width = layer.grid.size
+        layout = layer.grid.layout.replace("_", " ")
+        layout += f", {layer.grid.prefix} before the grid" if layer.grid.prefix else ""
+        rows.append(("*" if layer.name == chosen else "", layer.name, f"{height}x{width}", layout))
+    return "\n".join([*_columns(rows), "", "* is the target layer that is found by itself."])
+
+
+def describe_images(images: Sequence[ExplainedImage]) -> str:
+    """What was written of each image."""
+    lines = []
+    for image in images:
+        best = sorted(image.scores.items(), key=lambda item: -item[1])[:5]
+        lines.append(f"{image.image}: " + ", ".join(f"{name} {score:.2f}" for name, score in best))
+        lines += [f"  {method}, {target}: {path}" for (method, target), path in image.overlays.items()]
+        lines.append(f"  raw maps: {image.maps}")
+    return "\n".join(lines)
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]

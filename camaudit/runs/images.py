@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from camaudit.config import load_config, parse_target
 from camaudit.data import Frame, open_image
 from camaudit.errors import RunError
 from camaudit.explain import explain
+from camaudit.models import find_target_layer, open_model
+from camaudit.models.layers import candidate_layers
+from camaudit.models.untrained import untrained
 from camaudit.report.drawing import overlay
+from camaudit.runs.device import full_precision
+from camaudit.runs.fit import find_device
 from camaudit.runs.targets import OfAudit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
+    from camaudit.config import AuditConfig
     from camaudit.models import LoadedModel
+    from camaudit.models.layers import TargetLayer
     from camaudit.types import OutputTarget
 
 
@@ -40,6 +48,60 @@ class ExplainedImage:
     maps: Path
 
 
+def explain_config(
+    config: AuditConfig,
+    images: Sequence[Path],
+    out: Path,
+    *,
+    methods: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    device: str = "auto",
+    trust_code: bool = False,
+) -> list[ExplainedImage]:
+    """Explain images by the model of an audit's configuration; see `explain_images`.
+
+    Args:
+        config: the audit's.
+        images: paths.
+        out: folder for what is written.
+        methods: ids; the audit's where left out.
+        targets: by name; ``predicted`` where left out.
+        device: by name.
+        trust_code: see `camaudit.models.load_model`.
+    """
+    try:
+        wanted = [parse_target(target) for target in targets or ["predicted"]]
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    found = find_device(device)
+    with full_precision():
+        return explain_images(
+            open_model(config.model, trust_code=trust_code),
+            images,
+            out,
+            methods=methods or config.audit.methods,
+            targets=wanted,
+            device=found,
+        )
+
+
+def layers_of(model: str, *, trust_code: bool = False) -> tuple[str, list[TargetLayer]]:
+    """The layers that maps can be made at, and the name of the one that is found by itself.
+
+    Args:
+        model: path of an audit's YAML file, or a name of torchvision or timm.
+        trust_code: see `camaudit.models.load_model`.
+    """
+    if model.endswith((".yaml", ".yml")):
+        loaded = open_model(load_config(Path(model)).model, trust_code=trust_code)
+        side = loaded.preprocessing.crop or loaded.preprocessing.resize or 224
+        height, width = (side, side) if isinstance(side, int) else side
+        module, example = loaded.module, loaded.inputs(torch.zeros(1, height, width, 3, dtype=torch.uint8))
+    else:
+        module, example = untrained(model)
+    return find_target_layer(module, example).name, candidate_layers(module, example)
+
+
 def explain_images(
     model: LoadedModel,
     images: Sequence[Path],
@@ -55,6 +117,10 @@ def explain_images(
         RunError: a target needs a label or names no class, or the folder cannot be written.
         DataError: an image cannot be read.
     """
+    missing = [str(path) for path in images if not path.is_file()]
+    if missing:
+        msg = f"{', '.join(missing[:3])} is no file. Give the paths of images."
+        raise RunError(msg)
     for target in targets:
         _check_target(target, model.classes)
     try:
@@ -82,7 +148,7 @@ def _one(
     picture = Frame.of((image.height, image.width), model.preprocessing).image(image)
     found = explain(
         model.module,
-        model.inputs(torch.from_numpy(picture)[None].to(device)),
+        model.inputs(torch.from_numpy(picture.copy())[None].to(device)),
         methods=methods,
         targets=[OfAudit(target, [None], model) for target in targets],
         layer=model.target_layer,
