@@ -118,6 +118,34 @@ def test_gradient_methods(
     assert_twins(found, twin)
 
 
+@pytest.mark.parametrize("method", OF_GRADIENT)
+def test_gradient_methods_where_channels_are_far_below_zero(
+    images: Tensor, method: Callable[..., Tensor]
+) -> None:
+    random = torch.Generator().manual_seed(8)
+    activation = 10 * torch.randn(2, 5, 3, 4, dtype=torch.float64, generator=random)
+    gradient = torch.randn(2, 2, 5, 3, 4, dtype=torch.float64, generator=random)
+    assert (2 + gradient * activation.sum((-2, -1))[:, None, :, None, None] < 0).any()  # the guard of ++
+    assert_twins(
+        method(activation, gradient),
+        lambda row, column: OF_GRADIENT[method](activation[row], gradient[row, column]),
+    )
+    if method is gradcampp:
+        smooth = smooth_gradcampp(
+            activation, gradient, images, lambda *_: {"gradient": gradient}, samples=2, sigma=0
+        )
+        torch.testing.assert_close(smooth, gradcampp(activation, gradient))
+
+
+def test_xgradcam_of_a_channel_that_cancels_counts_nothing() -> None:
+    cancels = torch.tensor([[0.1, 0.2, -0.3], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    assert cancels.sum() != 0  # but for rounding
+    activation = torch.stack([cancels, torch.ones_like(cancels)])[None]
+    gradient = torch.rand(1, 1, 2, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    alone = xgradcam(activation[:, 1:], gradient[:, :, 1:])
+    torch.testing.assert_close(xgradcam(activation, gradient), alone)
+
+
 @pytest.mark.parametrize("layer", [2, 5])  # more channels than places, and the reverse
 @pytest.mark.parametrize("size", [(8, 6), (4, 4)])
 def test_eigencam(net: nn.Sequential, layer: int, size: tuple[int, int]) -> None:
