@@ -271,8 +271,8 @@ def _picture(value: Any, where: str) -> Image.Image:
     if hasattr(value, "detach") and array.ndim == 3:  # a tensor has its channels first
         array = np.moveaxis(array, 0, -1)
     if array.ndim not in {2, 3} or (array.ndim == 3 and array.shape[-1] not in {1, 3}) or not array.size:
-        kind = "tensor (3, height, width)" if hasattr(value, "detach") else "array (height, width, 3)"
-        msg = f"{what} has the shape {tuple(value.shape)}; give a {kind}, or of one channel."
+        kind = "a tensor (3, height, width)" if hasattr(value, "detach") else "an array (height, width, 3)"
+        msg = f"{what} has the shape {tuple(value.shape)}; give {kind}, or of one channel."
         raise DataError(msg)
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
