@@ -102,7 +102,8 @@ def decode(path: Path | str, needed: Callable[[tuple[int, int]], tuple[int, int]
                 image.draft(None, (2 * height, 2 * width) if turned else (2 * width, 2 * height))
             image.load()
             # a conversion drops the metadata, so the turn comes first
-            return Decoded(_as_rgb(ImageOps.exif_transpose(image)), size, bool(animated))
+            ImageOps.exif_transpose(image, in_place=True)
+            return Decoded(_as_rgb(image), size, bool(animated))
     except FileNotFoundError:
         msg = f"{path} does not exist. Correct the path in the table, or remove the row."
     except UnidentifiedImageError:

@@ -198,11 +198,11 @@ def _read(path: Path, *, colours: bool) -> NDArray[np.integer]:
             check_size(image)
             image.load()
             bands = len(image.getbands())
-            shown = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
             if colours:
-                red, green, blue = np.moveaxis(np.asarray(shown.convert("RGB")).astype(np.int32), -1, 0)
+                red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")).astype(np.int32), -1, 0)
                 return np.asarray(red + 256 * green + 65536 * blue)
-            indices = np.asarray(shown)
+            indices = np.asarray(image)
     except FileNotFoundError:
         msg = f"{path} does not exist. Correct the mask's path in the table."
         raise DataError(msg) from None

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camaudit.data import open_image
-from camaudit.data.images import image_size
+from camaudit.data import Frame, batches, open_image
+from camaudit.data.images import decode, image_size
 from camaudit.errors import DataError
+from camaudit.types import Preprocessing, Sample
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,3 +131,93 @@ def test_damage_anywhere_gives_an_image_or_a_data_error(tmp_path: Path, suffix: 
         for reads in (open_image, image_size):
             with contextlib.suppress(DataError):
                 assert reads(path)
+
+
+# ------------------------------------------------------------------ several frames, very large ones, other colours
+
+
+@pytest.mark.parametrize(
+    ("suffix", "several"), [("gif", True), ("webp", True), ("png", True), ("tif", True), ("jpg", False)]
+)
+def test_of_several_frames_the_first_is_taken_and_it_is_known(
+    tmp_path: Path, suffix: str, several: bool
+) -> None:
+    first, second = Image.new("RGB", (8, 6), "red"), Image.new("RGB", (8, 6), "blue")
+    path = tmp_path / f"a.{suffix}"
+    first.save(path, **({"save_all": True, "append_images": [second]} if several else {}))  # type: ignore[arg-type]
+    found = decode(path)
+    assert found.animated == several
+    assert np.asarray(found.image)[0, 0, 0] > 200
+    assert found.size == (6, 8)
+
+
+def test_a_batch_counts_its_animations(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    Image.new("RGB", (8, 6)).save(tmp_path / "b.png")
+    samples = [Sample(name, tmp_path / name, None) for name in ("a.gif", "b.png")]
+    recipe = Preprocessing(None, None, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    (batch,) = batches(samples, recipe, {}, 2)
+    assert len(batch.samples) == 2
+    assert [(notice.kind, notice.where) for notice in batch.notices] == [
+        ("animated", str(tmp_path / "a.gif"))
+    ]
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orientation: int
+) -> None:
+    rows, columns = np.mgrid[:600, :800]
+    picture = np.stack([rows % 256, columns % 256, (rows + columns) // 6 % 256], axis=-1).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = _saved(
+        Image.fromarray(picture).resize((80, 60)).resize((800, 600)),
+        tmp_path / "a.jpg",
+        exif=exif,
+        quality=95,
+    )
+    recipe = Preprocessing(64, 64, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    whole = decode(path, lambda size: Frame.of(size, recipe).resized)
+    monkeypatch.setattr("camaudit.data.images.LARGE", 1000)
+    small = decode(path, lambda size: Frame.of(size, recipe).resized)
+    assert whole.size == small.size == ((600, 800) if orientation == 1 else (800, 600))
+    assert whole.image.size == whole.size[::-1]
+    assert min(small.image.size) == 150  # a quarter: an eighth would have less than twice 64
+    frame = Frame.of(small.size, recipe)
+    difference = np.abs(frame.image(whole.image).astype(int) - frame.image(small.image))
+    assert difference.mean() < 1
+    assert decode(path).image.size == whole.image.size  # nothing is known of what is needed
+
+
+def test_the_limit_is_named_with_the_number_of_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _saved(Image.fromarray(GREY), tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 47)
+    # a run goes on after Pillow's warning, which is an error in these tests
+    with (
+        pytest.warns(Image.DecompressionBombWarning),
+        pytest.raises(DataError, match="48 pixels, where 47 are the most"),
+    ):
+        open_image(path)
+
+
+def test_transparency_is_dropped_and_not_composited(tmp_path: Path) -> None:
+    pixels = np.dstack([COLOUR, np.zeros((6, 8), np.uint8)])
+    path = _saved(Image.fromarray(pixels), tmp_path / "a.png")
+    assert np.array_equal(np.asarray(open_image(path)), COLOUR)
+
+
+def test_a_photograph_in_cmyk_is_no_negative(tmp_path: Path) -> None:
+    path = _saved(Image.new("RGB", (16, 16), (200, 40, 40)).convert("CMYK"), tmp_path / "a.jpg")
+    assert np.abs(np.asarray(open_image(path)).astype(int) - (200, 40, 40)).max() < 12
+
+
+def test_sixteen_bits_a_colour(tmp_path: Path) -> None:
+    import cv2
+
+    path = tmp_path / "a.png"
+    assert cv2.imwrite(str(path), COLOUR[..., ::-1].astype(np.uint16) * 257)
+    assert np.array_equal(np.asarray(open_image(path)), COLOUR)
