@@ -15,6 +15,7 @@ from camaudit.explain.forward import forward
 from camaudit.explain.head import is_pooling_and_linear
 from camaudit.explain.rectifiers import Rectifiers
 from camaudit.explain.registry import OF_LAYER
+from camaudit.explain.reruns import ablated_scores, masked_scores
 from camaudit.explain.targets import rivals, values
 from camaudit.models.layers import module_at
 
@@ -123,6 +124,22 @@ class Parts:
 
     def _inputs(self) -> Tensor:
         return _exact(self._pass.inputs.detach())
+
+    def _ablated_scores(self, layer: str) -> Any:
+        def scores() -> Tensor:
+            found = ablated_scores(self._network, self._pass, layer, self._targets, memory=self._memory)
+            return _exact(found)
+
+        return scores
+
+    def _masked_scores(self) -> Any:
+        def scores(count: int, masks: Any) -> Tensor:
+            found = masked_scores(
+                self._network, self._pass, self._targets, memory=self._memory, count=count, masks=masks
+            )
+            return _exact(found)
+
+        return scores
 
     def _input_gradient(self) -> Tensor:
         return _exact(self._by_all()[""])
