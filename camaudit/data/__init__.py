@@ -22,10 +22,14 @@ What a `Dataset` is
 
 What a region is
     `camaudit.types.Region` with a shape: a boolean array; `MaskFile` (indexed), `ColourMaskFile`, `RunLengths` (COCO's);
-    `Polygon`, `Box`, `Keypoints` in pixels, `Relative` of one of these in shares of the image; `Instances`, the union of
-    several that counts them, without any: annotated as not there; `Combined`, what `data.derive` makes; `InFile`, of a shape
-    in the frame of the stored pixels, before EXIF turns them. Everything else is in the frame of the shown image. A region
-    that a record does not have was not annotated. `masks.region_masks` draws them all.
+    `Polygon`, `Box`, `Keypoints` in pixels, `Relative` of one of these in shares of the image, or of a mask file of another
+    size; `Instances`, the union of several that counts them, without any: annotated as not there; `Combined`, what
+    `data.derive` makes; `InFile`, of a shape in the frame of the stored pixels, before EXIF turns them. Everything else is in
+    the frame of the shown image. A region that a record does not have was not annotated. `masks.region_masks` draws them all.
+
+What a path is
+    Of a file; or one that goes on inside an Arrow file or leads into a dataset in memory (`stored.open_stored`), which is
+    how images and masks without a file of their own are read when they are needed, and never extracted.
 """
 
 from camaudit.data.batches import Batch, batches

@@ -12,6 +12,7 @@ import numpy as np
 from camaudit.config import DataConfig
 from camaudit.data.index import SampleIndex
 from camaudit.data.roles import as_config
+from camaudit.data.stored import arrow_file
 from camaudit.errors import DataError
 from camaudit.types import ColourMaskFile, Combined, InFile, Instances, MaskFile, Relative
 
@@ -139,7 +140,7 @@ class Dataset:
 
 def _bytes_on_disk(path: Path) -> int:
     try:
-        return path.stat().st_size
+        return (arrow_file(path) or path).stat().st_size
     except (OSError, ValueError):
         return -1
 

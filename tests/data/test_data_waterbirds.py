@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from camaudit.config import DataConfig, RolesConfig
+from camaudit.config import DataConfig, RolesConfig, dump_config, load_config
 from camaudit.data import open_dataset, open_image, region_mask, waterbirds
 from tests.data.collection_files import BIRDS, VOTES, waterbirds_folder
 
@@ -83,3 +83,22 @@ def test_a_configuration_says_the_same(birds: Path) -> None:
     data = open_dataset(source, RolesConfig(object=["bird"], attribute=["place"]))
     shapes = {region.name: region for region in data.samples[0].regions}
     assert np.array_equal(region_mask(shapes["place"], (6, 6)), region_mask(shapes["background"], (6, 6)))
+
+
+def test_a_file_names_folders_relative_to_itself_and_is_written_back(birds: Path) -> None:
+    text = """
+model: {source: timm, name: test_efficientnet, weights: w.pt, classes: [landbird, waterbird]}
+data: {format: waterbirds, path: waterbirds, options: {segmentations: waterbirds/segmentations, threshold: 204}}
+roles: {object: [bird], attribute: [background]}
+"""
+    (birds.parent / "audit.yaml").write_text(text)
+    config = load_config(birds.parent / "audit.yaml")
+    data = open_dataset(config.data, config.roles)
+    assert not data.problem_counts
+    (birds.parent / "run").mkdir()
+    (birds.parent / "run" / "config.yaml").write_text(dump_config(config, birds.parent / "run"))
+    again = load_config(birds.parent / "run" / "config.yaml")
+    assert [sample.label for sample in open_dataset(again.data, again.roles).samples] == [
+        sample.label for sample in data.samples
+    ]
+    assert "../waterbirds/segmentations" in (birds.parent / "run" / "config.yaml").read_text()
