@@ -21,15 +21,16 @@ from camaudit.explain.forward import Network
 from camaudit.explain.fuse import fused
 from camaudit.explain.parts import Parts
 from camaudit.explain.registry import get_method
-from camaudit.explain.targets import parse_targets, scores_of
-from camaudit.models.layers import find_target_layer
+from camaudit.explain.targets import OF_SCORES, parse_targets, scores_of
+from camaudit.models.grids import tensor_of
+from camaudit.models.layers import find_target_layer, target_layer
 from camaudit.models.undisturbed import uncompiled, undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from camaudit.explain.registry import Method, Need
-    from camaudit.explain.targets import Targets
+    from camaudit.explain.targets import Target, Targets
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def explain(
     autocast = (torch.is_autocast_enabled(device), torch.get_autocast_dtype(device))
     with undisturbed(module), torch.autocast(device, enabled=False):
         given = inputs.clone() if inputs.is_inference() else inputs
-        layers = _layers(module, given, layer, context) if any(of.at_layer for of in chosen) else ()
+        layers = _layers(module, given, layer, context, wanted) if any(of.at_layer for of in chosen) else ()
         network = Network(module, context or {}, layers, tuple(watched), autocast)
         parts = Parts(network, wanted, needs, given, memory=memory)
         maps: dict[str, Tensor] = {}
@@ -135,20 +136,40 @@ _found_layers: WeakKeyDictionary[nn.Module, dict[tuple[object, ...], str]] = Wea
 
 
 def _layers(
-    module: nn.Module, inputs: Tensor, layer: str | Sequence[str], context: Mapping[str, Tensor] | None
+    module: nn.Module,
+    inputs: Tensor,
+    layer: str | Sequence[str],
+    context: Mapping[str, Tensor] | None,
+    targets: Sequence[Target],
 ) -> tuple[str, ...]:
     named = (layer,) if isinstance(layer, str) else tuple(dict.fromkeys(layer))
     if not named:
         msg = "layer names no layer; name one or several, or auto."
         raise ExplainError(msg)
-    if "auto" not in named:
-        return named
-    # looked for once: the search runs the model
+    # of a target that looks elsewhere than at the scores, whether it depends on the layer is seen when it is explained
+    of_scores = all(isinstance(target, OF_SCORES) and not target.layers for target in targets)
+    # looked at once: to look is to run the model
     known = _found_layers.setdefault(module, {})
-    key = (*inputs.shape[1:], *(type(part) for part in module.modules()))
-    if key not in known:
-        known[key] = find_target_layer(module, inputs[:1], context=context).name
-    return tuple(dict.fromkeys(known[key] if name == "auto" else name for name in named))
+    kinds = tuple(type(part) for part in module.modules())
+    found = []
+    for name in named:
+        key = (name, *inputs.shape[1:], *kinds)
+        if key not in known and name == "auto":
+            known[key] = find_target_layer(module, inputs[:1], score=_explained, context=context).name
+        elif key not in known and of_scores:
+            known[key] = target_layer(module, name, inputs[:1], score=_explained, context=context).name
+        found.append(known.get(key, name))
+    return tuple(dict.fromkeys(found))
+
+
+def _explained(output: object) -> Tensor:
+    try:
+        return scores_of(output)
+    except ExplainError:
+        first = tensor_of(output)
+        if first is None:
+            raise
+        return first
 
 
 def _check_inputs(inputs: object) -> None:

@@ -138,6 +138,7 @@ class _Heard:
 
     def tap(self, name: str) -> Hook:
         def hook(_module: nn.Module, _inputs: object, output: object) -> object:
+            torch.set_grad_enabled(True)  # a model may run its trunk without
             tensor, grid = tensor_of(output), grid_of(self._module, output, self._frame, batch=self._batch)
             if tensor is None or grid is None:
                 raise ExplainError(_no_grid(name, tensor, output, self._frame))

@@ -286,6 +286,9 @@ class Scalar:
         raise ExplainError(msg)
 
 
+OF_SCORES = (Classes, Predicted, Contrast, Probability, Similarity)
+"""The targets that look at nothing but the model's scores, or at the layers they name."""
+
 _RIVALS = 3
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from timm import create_model
 from torch import Tensor, nn
 from torchvision import models as torchvision_models
 
@@ -185,6 +186,8 @@ def test_the_trunk_runs_once_and_without_a_graph() -> None:
     model = _net()
     calls: list[bool] = []
     model[0].register_forward_hook(lambda _m, _i, output: calls.append(output.requires_grad))
+    explain(model, IMAGES, methods=METHODS, targets=[0, 1, 2], layer="2")  # looks at the layer first
+    calls.clear()
     explain(model, IMAGES, methods=METHODS, targets=[0, 1, 2], layer="2")
     assert calls == [False]
 
@@ -227,10 +230,10 @@ def test_a_layer_that_does_not_exist_is_named() -> None:
 
 
 def test_a_layer_of_another_shape_is_named() -> None:
-    with pytest.raises(
-        ExplainError, match=r"The layer '5' returns \(2, 4\), which is no grid of places: a map needs"
-    ):
+    with pytest.raises(ModelError, match=r"The layer '5' returns \(1, 4\); a map needs"):
         explain(_net(), IMAGES, targets=[0], layer="5")
+    with pytest.raises(ExplainError, match=r"The layer '5' returns \(2, 4\), which is no grid of places"):
+        explain(_net(), IMAGES, targets=lambda scores: scores, layer="5")
 
 
 class _ChannelsLast(nn.Module):
@@ -251,9 +254,7 @@ def test_a_layer_whose_channels_are_last_is_a_grid() -> None:
 
 def test_a_grid_larger_than_the_image_is_none() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Upsample(scale_factor=2), *_net()[4:])
-    with pytest.raises(
-        ExplainError, match=r"'1' returns \(2, 4, 60, 60\), which is no grid .*input of 32x32"
-    ):
+    with pytest.raises(ModelError, match=r"'1' returns \(1, 4, 60, 60\); a map needs .*input of 32x32"):
         explain(model, IMAGES, targets=[0], layer="1")
 
 
@@ -272,15 +273,23 @@ class _Branches(nn.Module):
 
 
 def test_a_layer_that_is_not_used_is_named() -> None:
-    with pytest.raises(ExplainError, match="'unused' is not used in a forward pass of _Branches"):
+    with pytest.raises(ModelError, match="'unused' is not used in a forward pass of _Branches"):
         explain(_Branches(), IMAGES, targets=[0], layer="unused")
 
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_an_output_that_does_not_depend_on_the_layer_is_named(frozen: bool) -> None:
     model = _Branches().requires_grad_(requires_grad=not frozen)
-    with pytest.raises(ExplainError, match="does not depend on the layer 'useless'"):
+    with pytest.raises(ModelError, match=r"does not depend on the places of 'useless'.* is 'main'"):
         explain(model, IMAGES, targets=[0], layer="useless")
+    with pytest.raises(ExplainError, match="does not depend on the layer 'useless'"):
+        explain(model, IMAGES, targets=lambda scores: scores, layer="useless")
+
+
+def test_a_layer_behind_which_only_the_class_token_is_read_is_named() -> None:
+    net = create_model("vit_tiny_patch16_224", img_size=32, patch_size=8, embed_dim=12, depth=2, num_heads=2)
+    with pytest.raises(ModelError, match=r"places of 'blocks.1'.* is 'blocks.1.norm1'"):
+        explain(net, IMAGES, layer="blocks.1")
 
 
 def test_a_model_that_returns_no_scores_is_named() -> None:
