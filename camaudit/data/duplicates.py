@@ -5,7 +5,8 @@ were written. They are *near* duplicates where their perceptual hashes differ in
 lowest frequencies of the discrete cosine transform of a 32 x 32 grey copy about their median (Zauner 2010, section
 3.2.1). It hardly changes with the size and the compression of a picture, little with its brightness and contrast; a crop,
 a turn or a mirror image is not found. Of 138 photographs, copies at half the size, at 64 pixels or at JPEG's quality 20 were
-all within 4 bits; of the 9,403 pairs of different ones none was within 12.
+all within 4 bits; of the 9,403 pairs of different ones none was within 12, of 580,503 pairs of composites of few figures and
+backgrounds none within 4 and three within 6.
 """
 
 from __future__ import annotations
