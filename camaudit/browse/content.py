@@ -99,10 +99,12 @@ def _labels(
     predictions, labels = {}, {}
     for sample, row in zip(ids, samples.to_dict("records"), strict=True):
         known = _text(row["label"])
-        verdict = {} if known is None else {"correct": bool(row["correct"])}
-        predictions[sample] = fiftyone.Classification(
-            label=str(row["predicted"]), confidence=float(row["confidence"]), **verdict
-        )
+        verdict = {} if pd.isna(row["correct"]) else {"correct": bool(row["correct"])}
+        predicted = _text(row["predicted"])
+        if predicted is not None:  # a regression predicts no class
+            predictions[sample] = fiftyone.Classification(
+                label=predicted, confidence=float(row["confidence"]), **verdict
+            )
         if known is not None:
             labels[sample] = fiftyone.Classification(label=known)
     return {names.prediction: predictions, names.label: labels}

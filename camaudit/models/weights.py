@@ -246,8 +246,6 @@ def _is_nested(value: object) -> bool:
 
 
 def _is_state(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and bool(value)
-        and all(isinstance(key, str) and isinstance(of, torch.Tensor) for key, of in value.items())
+    return isinstance(value, dict) and all(
+        isinstance(key, str) and isinstance(of, torch.Tensor) for key, of in value.items()
     )

@@ -157,7 +157,7 @@ def caption_of(run: AuditedRun, sample: str, region: str | None, *, method: str,
     return Caption(
         sample=sample,
         label="" if pd.isna(label) else str(label),
-        predicted=str(row["predicted"]),
+        predicted=_said(row, manifest.classes),
         correct=None if pd.isna(correct) or pd.isna(label) else bool(correct),
         confidence=float(row["confidence"]),
         groups=tuple(str(value) for value in groups if not pd.isna(value)),
@@ -165,6 +165,13 @@ def caption_of(run: AuditedRun, sample: str, region: str | None, *, method: str,
         mass=float(chosen.get("mass", float("nan"))),
         area=float(chosen.get("area", float("nan"))),
     )
+
+
+def _said(row: pd.Series, outputs: Sequence[str]) -> str:
+    """The predicted class; of a regression, which predicts none, the outputs."""
+    if not pd.isna(row["predicted"]):
+        return str(row["predicted"])
+    return ", ".join(f"{name} {row[f'score_{name}']:.3g}" for name in outputs)
 
 
 def main_region(run: AuditedRun) -> str | None:

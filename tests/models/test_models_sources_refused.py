@@ -169,7 +169,7 @@ FILES: dict[str, tuple[Make | None, str, dict[str, Any], str]] = {
         "Save the state dict alone",
     ),
     "a list": (saved([1, 2]), "w.pt", {}, "is not a state dict"),
-    "nothing in it": (saved({}), "w.pt", {}, "is not a state dict .* but a mapping with nothing in it"),
+    "nothing in it": (saved({}), "w.pt", {}, "does not fit EfficientNet: .* missing"),
     "numbers": (saved({"a": 1}), "w.pt", {}, "is not a state dict"),
     "an optimiser's state": (
         saved({"state": {}, "param_groups": []}),

@@ -225,7 +225,15 @@ def test_a_shift_is_in_deviations_of_what_decides(task: Any, unit: float) -> Non
 
 def test_a_regression_has_a_report(quantities: tuple[Path, Run]) -> None:
     _, run = quantities
-    assert (run.path / "report.html").stat().st_size > 10_000
+    page = (run.path / "report.html").read_text()
+    assert "<NA>" not in page
+    assert "&lt;NA&gt;" not in page
+    said = [
+        f"age {row['score_age']:.3g}, weight {row['score_weight']:.3g}"
+        for row in run.samples.to_dict("records")
+    ]
+    assert any(f"<b>{text}</b>" in page for text in said)
+    assert " at nan" not in page
     table = run.measurements
     assert table[(table["metric"] == "shift") & (table["target"] == "output:age")]["value"].notna().any()
 
