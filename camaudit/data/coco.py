@@ -24,6 +24,7 @@ from camaudit.data.instances import (
     polygon,
     regions_of,
     run_length_mask,
+    shortened,
     wanted_categories,
 )
 from camaudit.data.labels import label_source
@@ -237,9 +238,7 @@ class _Reading:
                 continue
             for segment in segments:
                 if not isinstance(segment, dict) or type(segment.get("id")) is not int:
-                    msg = (
-                        f"{where}: a segment is {segment!r}; it needs a whole number as id and a category_id."
-                    )
+                    msg = f"{where}: a segment is {shortened(segment)}; it needs a whole number as id and a category_id."
                     raise DataError(msg)
                 yield {**segment, "segment": (path, segment["id"])}
 
@@ -280,7 +279,7 @@ class _Reading:
     def _category(self, annotation: dict[str, Any]) -> str | None:
         key = _key(annotation.get("category_id"))
         if key is None or key not in self._store.categories:
-            text = f"its category_id is {annotation.get('category_id')!r}, which no category has."
+            text = f"its category_id is {shortened(annotation.get('category_id'))}, which no category has."
             self._problems.add("unknown-category", self._where(annotation), text)
             return None
         return self._store.categories[key]
@@ -329,7 +328,7 @@ class _Store:
         for entry in self._list("categories"):
             key, name = _key(entry.get("id")), entry.get("name")
             if key is None or not isinstance(name, str) or not name:
-                msg = f"{self._path}: a category is {_short(entry)}; it needs an id and a name."
+                msg = f"{self._path}: a category is {shortened(entry)}; it needs an id and a name."
                 raise DataError(msg)
             if key in self.categories or name in self.categories.values():
                 msg = (
@@ -339,7 +338,7 @@ class _Store:
             self.categories[key] = name
             joints = entry.get("keypoints", [])
             if not isinstance(joints, list) or not all(isinstance(joint, str) and joint for joint in joints):
-                msg = f"{self._path}: the keypoints of the category {name!r} are {_short(joints)}; they need names."
+                msg = f"{self._path}: the keypoints of the category {name!r} are {shortened(joints)}; they need names."
                 raise DataError(msg)
             self.joints[name] = joints
 
@@ -351,7 +350,7 @@ class _Store:
             where = f"{self._path}, image {entry.get('id', f'number {place + 1}')}"
             if key is None or not isinstance(name, str) or not name or "\0" in name:
                 self._problems.add(
-                    "bad-image", where, f"it needs an id and a file_name; it is {_short(entry)}."
+                    "bad-image", where, f"it needs an id and a file_name; it is {shortened(entry)}."
                 )
                 continue
             kept = {"file_name": name, "width": entry.get("width"), "height": entry.get("height")}
@@ -381,7 +380,7 @@ class _Store:
         known = image and self._rows.execute("select 1 from image where key = ?", (image,)).fetchone()
         if not known:
             self._problems.add(
-                "no-image", where, f"its image_id is {entry.get('image_id')!r}, which no image has."
+                "no-image", where, f"its image_id is {shortened(entry.get('image_id'))}, which no image has."
             )
             return False
         key = _key(entry.get("id"))
@@ -404,7 +403,7 @@ class _Store:
             for entry in ijson.items(file, f"{key}.item", use_float=True, buf_size=_BUFFER):
                 found = True
                 if not isinstance(entry, dict):
-                    msg = f"{self._path}: {key} holds {_short(entry)}, which is no object."
+                    msg = f"{self._path}: {key} holds {shortened(entry)}, which is no object."
                     raise DataError(msg)
                 yield entry
         if not found:
@@ -468,8 +467,3 @@ def _key(value: object) -> str | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else None
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) < 80 else f"{text[:77]}..."

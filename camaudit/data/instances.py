@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -120,7 +121,7 @@ def number(value: object, what: str) -> float:
         UnusableError: it is none.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        msg = f"{what} is {_short(value)}, which is no number"
+        msg = f"{what} is {shortened(value)}, which is no number"
         raise UnusableError("bad-shape", msg)
     if not math.isfinite(value) or abs(value) > _FARTHEST:
         msg = f"{what} is {value}, which is no place in an image"
@@ -141,7 +142,7 @@ def polygon(rings: Sequence[object], size: tuple[float, float]) -> tuple[Polygon
     made = []
     for ring in rings:
         if not isinstance(ring, (list, tuple)):
-            msg = f"a polygon is {_short(ring)}, which is no list of numbers"
+            msg = f"a polygon is {shortened(ring)}, which is no list of numbers"
             raise UnusableError("bad-shape", msg)
         values = [number(value, "a polygon's coordinate") for value in ring]
         if len(values) % 2 or len(values) < 6:
@@ -183,7 +184,7 @@ def run_length_mask(value: Mapping[str, object], size: tuple[int, int] | None) -
     if not (
         isinstance(sides, list) and len(sides) == 2 and all(type(side) is int and side > 0 for side in sides)
     ):
-        msg = f"its run lengths have the size {_short(sides)}; it needs [height, width]"
+        msg = f"its run lengths have the size {shortened(sides)}; it needs [height, width]"
         raise UnusableError("bad-shape", msg)
     height, width = sides
     if (size is not None and (height, width) != size) or height * width > _LARGEST:
@@ -215,7 +216,7 @@ def _runs(counts: object, height: int, width: int) -> tuple[list[int], str]:
     if isinstance(counts, str):
         return run_lengths(counts), counts
     if not isinstance(counts, list) or not all(type(run) is int and 0 <= run <= _LARGEST for run in counts):
-        msg = f"{_short(counts)} are neither text nor a list of whole numbers"
+        msg = f"{shortened(counts)} are neither text nor a list of whole numbers"
         raise ValueError(msg)
     if sum(counts) != height * width:
         return counts, ""
@@ -223,16 +224,17 @@ def _runs(counts: object, height: int, width: int) -> tuple[list[int], str]:
     return counts, coded["counts"].decode("ascii")
 
 
+def shortened(value: object) -> str:
+    """A value in at most 80 characters, also one that refers to itself or grows by references, as YAML's can."""
+    text = reprlib.repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def _check_inside(bounds: tuple[float, float, float, float], size: tuple[float, float]) -> None:
     left, top, right, bottom = bounds
     if right <= 0 or bottom <= 0 or left >= size[1] or top >= size[0]:
         msg = f"it lies outside its image, between ({left:g}, {top:g}) and ({right:g}, {bottom:g})"
         raise UnusableError("outside", msg)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) < 60 else f"{text[:57]}..."
 
 
 def _listed(categories: Sequence[str]) -> str:

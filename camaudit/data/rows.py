@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, str]
 _CHUNK = 2000
+_PACKED = {".gz", ".bz2", ".zip", ".xz", ".zst", ".tar", ".tgz"}
 _LONGEST_LINE = 10_000_000
 
 
@@ -33,6 +34,9 @@ def open_rows(path: Path) -> tuple[list[str], Iterator[tuple[int, Row]]]:
         DataError: the file is missing, or no such table; also while the rows are consumed.
     """
     kind = path.suffix.lower()
+    if kind in _PACKED:
+        msg = f"{path} is compressed. Unpack it first: a few bytes can hold a table without end."
+        raise DataError(msg)
     with _readable(path):
         if kind in {".parquet", ".pq"}:
             return _parquet(path)
@@ -95,6 +99,7 @@ def _delimited(path: Path, separator: str) -> tuple[list[str], Iterator[tuple[in
         "dtype": str,
         "keep_default_na": False,
         "encoding": "utf-8-sig",
+        "compression": None,
     }
     columns = [str(name) for name in pd.read_csv(path, nrows=0, **options).columns]
 

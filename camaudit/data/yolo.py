@@ -7,6 +7,7 @@ image as it is shown. A class's number is its place in ``names`` of the data.yam
 from __future__ import annotations
 
 import os
+from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from camaudit.data.instances import (
     number,
     polygon,
     regions_of,
+    shortened,
     wanted_categories,
 )
 from camaudit.data.labels import label_source
@@ -156,7 +158,7 @@ class _Reading:
         if path is None or path == "":
             return home
         if not isinstance(path, str):
-            msg = f"{self._file}: path is {path!r}, which is no folder."
+            msg = f"{self._file}: path is {shortened(path)}, which is no folder."
             raise DataError(msg)
         return Root(home.path(path, where=f"{self._file}, path"), allow_outside=outside)
 
@@ -165,7 +167,7 @@ class _Reading:
         entries = self._values.get(part) or []
         entries = [entries] if isinstance(entries, str) else entries
         if not isinstance(entries, list) or not all(isinstance(entry, str) and entry for entry in entries):
-            msg = f"{self._file}: {part} is {_short(entries)}; it needs a folder, a list of images or several of them."
+            msg = f"{self._file}: {part} is {shortened(entries)}; it needs a folder, a list of images or several of them."
             raise DataError(msg)
         return entries
 
@@ -309,23 +311,18 @@ def _names(values: Mapping[str, Any], path: Path) -> dict[int, str]:
     names = values.get("names")
     places = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(places, dict) or not places:
-        msg = f"{path}: names is {_short(names)}; it needs the classes' names in order, or a number for each."
+        msg = f"{path}: names is {shortened(names)}; it needs the classes' names in order, or a number for each."
         raise DataError(msg)
     for place, name in places.items():
         if type(place) is not int or place < 0 or not isinstance(name, str) or not name.strip():
-            msg = f"{path}: names has {place!r}: {name!r}; it needs a number and a name, in quotes where YAML reads another value."
+            msg = f"{path}: names has {shortened(place)}: {shortened(name)}; it needs a number and a name, in quotes where YAML reads another value."
             raise DataError(msg)
-    twice = next((name for name in places.values() if list(places.values()).count(name) > 1), None)
-    if twice is not None:
-        msg = f"{path}: names has {twice!r} twice."
+    twice = [name for name, count in Counter(places.values()).items() if count > 1]
+    if twice:
+        msg = f"{path}: names has {twice[0]!r} twice."
         raise DataError(msg)
     count = values.get("nc", len(places))
     if count != len(places):
-        msg = f"{path}: nc is {_short(count)} but names has {len(places)} classes. Correct one of them."
+        msg = f"{path}: nc is {shortened(count)} but names has {len(places)} classes. Correct one of them."
         raise DataError(msg)
     return places
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) < 80 else f"{text[:77]}..."

@@ -299,6 +299,8 @@ CASES: dict[str, Case] = {
     # ------------------------------------------------------------------ YOLO
     "yolo not there": Case("yolo", lambda _: None, ("gone.yaml does not exist",), settings={"path": "gone.yaml"}),
     "yolo a tag": Case("yolo", write("data.yaml", "train: !!python/object/apply:os.system ['touch pwned']\nnames: [a]\n"), ("cannot be read as YAML", "python/object/apply")),
+    "yolo references that multiply": Case("yolo", write("data.yaml", "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join([f'*{chr(97 + i)}'] * 10)}]\n" for i in range(9)) + "train: images\nnames: *j\n"), ("names has 0: [[",)),
+    "table packed": Case("table", write("t.csv.gz", b"\x1f\x8b"), ("t.csv.gz is compressed. Unpack it first",), settings={"path": "t.csv.gz"}),
     "yolo no YAML": Case("yolo", write("data.yaml", "names: [a\n"), ("cannot be read as YAML",)),
     "yolo binary": Case("yolo", write("data.yaml", b"\xff\xfe\x00"), ("cannot be read as YAML",)),
     "yolo a list": Case("yolo", write("data.yaml", "- a\n"), ("holds no settings",)),
