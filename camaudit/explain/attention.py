@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -17,7 +17,7 @@ from camaudit.explain.calls import Listener
 from camaudit.models.grids import Grid, grid_of, tensor_of, with_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import TracebackType
 
     from camaudit.explain.calls import Call
@@ -263,17 +263,3 @@ class OfBlocks(Sequence[Tensor]):
         if isinstance(place, slice):
             return OfBlocks(self._blocks[place], self._make)
         return self._make(self._blocks[place])
-
-
-@contextmanager
-def replaced(layer: nn.Module, tensor: Tensor) -> Iterator[None]:
-    """Inside of this context the layer returns another tensor in place of its own."""
-
-    def other(_layer: nn.Module, _inputs: object, output: object) -> object:
-        return with_tensor(output, tensor)
-
-    handle = layer.register_forward_hook(other)
-    try:
-        yield
-    finally:
-        handle.remove()

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from camaudit.errors import ExplainError
-from camaudit.explain.attention import Attention, OfBlocks, replaced
+from camaudit.explain.attention import Attention, OfBlocks
 from camaudit.explain.biases import Biases
 from camaudit.explain.forward import forward
 from camaudit.explain.head import is_pooling_and_linear
 from camaudit.explain.rectifiers import Rectifiers
 from camaudit.explain.registry import OF_LAYER
+from camaudit.explain.replay import Replay
 from camaudit.explain.reruns import ablated_scores, masked_scores
 from camaudit.explain.targets import rivals, values
-from camaudit.models.layers import module_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,14 +31,14 @@ if TYPE_CHECKING:
     from camaudit.models.grids import Grid
 
 _FROM_INPUT: frozenset[Need] = frozenset(
-    {"attention_gradient", "bias_gradients", "deconv_gradient", "guided_gradient", "input_gradient"}
+    {"attention_gradient", "deconv_gradient", "full_gradients", "guided_gradient", "input_gradient"}
 )
 _FUNCTIONS: frozenset[Need] = frozenset(
-    {"ablated_scores", "attention_gradient", "bias_gradients", "masked_scores", "rerun"}
+    {"ablated_scores", "attention_gradient", "full_gradients", "masked_scores", "rerun"}
 )
 _FROM_LAYER: frozenset[Need] = frozenset({"gradient", "head_gradient", "rival_gradient"})
 _OF_ATTENTION: frozenset[Need] = frozenset({"attention", "attention_gradient", "tokens"})
-_OF_BIASES: frozenset[Need] = frozenset({"bias_gradients"})
+_OF_BIASES: frozenset[Need] = frozenset({"full_gradients"})
 _OF_RECTIFIERS: frozenset[Need] = frozenset({"deconv_gradient", "guided_gradient"})
 
 
@@ -155,14 +154,19 @@ class Parts:
             (gradient,) = derivatives(self._values, [self._pass.inputs], [""])
         return _exact(gradient)
 
-    def _bias_gradients(self) -> Any:
-        def bias_gradients(reduce: Callable[[Tensor], Tensor]) -> list[Tensor]:
-            by = [self._pass.inputs]
-            columns = [self._values[:, target, None] for target in range(self._values.shape[1])]
-            passes = [partial(derivatives, column, by, [""]) for column in columns]
-            return self._biases.reduced(reduce, passes)
+    def _full_gradients(self) -> Any:
+        def full_gradients(reduce: Callable[[Tensor], Tensor]) -> list[Tensor]:
+            of_input: list[Tensor] = []
 
-        return bias_gradients
+            def run(target: int) -> None:
+                (gradient,) = derivatives(self._values[:, target, None], [self._pass.inputs], [""])
+                of_input.append(reduce(_exact(gradient.squeeze(1)) * self._inputs()))
+
+            passes = [partial(run, target) for target in range(self._values.shape[1])]
+            of_biases = self._biases.reduced(reduce, passes)
+            return [torch.stack(of_input, dim=1), *of_biases]
+
+        return full_gradients
 
     def _attention(self) -> list[Tensor]:
         return [_exact(weights.detach()) for weights in self._attending.weights]
@@ -172,13 +176,11 @@ class Parts:
 
     def _attention_gradient(self) -> Sequence[Tensor]:
         blocks = self._attending.blocks
-        last = module_at(self._network.module, blocks[-1].name)
-        network = replace(self._network, layers=())
+        replay = Replay(self._network, blocks[-1].name, self._pass.inputs)
 
         def of_block(block: Block) -> Tensor:
             tokens = block.output.mean(1, keepdim=True).expand_as(block.output)
-            again = forward(network, self._pass.inputs, graph="none", listeners=[replaced(last, tokens)])
-            own = values(self._targets, again.seen)
+            own = values(self._targets, replay(tokens))
             return _exact(derivatives(own, [block.weights], [block.name])[0])
 
         return OfBlocks(blocks, of_block)

@@ -23,8 +23,8 @@ Need = Literal[
     "activation",
     "attention",
     "attention_gradient",
-    "bias_gradients",
     "deconv_gradient",
+    "full_gradients",
     "gradient",
     "guided_gradient",
     "head_gradient",
@@ -53,9 +53,10 @@ Of the input:
 ``inputs``: (batch, channels, height, width).
 ``input_gradient``: derivative of each target by the inputs, (batch, targets, channels, height, width).
 ``guided_gradient``, ``deconv_gradient``: the same under the rectifiers' rule of guided backpropagation, of the deconvnet.
-``bias_gradients``: a function that takes another, ``reduce``: that gets bias times derivative of the target by the layer's
-output, signed, (batch, channels, h, w), of each layer with a bias whose output lies on a grid, and returns (batch, h, w).
-A list over layers, first to last, of what it returns, (batch, targets, h, w). One backward pass a target.
+``full_gradients``: a function that takes another, ``reduce``: that gets the inputs times their derivative, and of each layer
+with a bias whose output lies on a grid that bias times the derivative by the output, signed, (batch, channels, h, w), and
+returns (batch, h, w). A list, the input first, then layer by layer, of what it returns, (batch, targets, h, w). One backward
+pass a target.
 ``masked_scores``: a function ``(count, masks)``; the targets' values of inputs times masks, (batch, count, targets), where
 ``masks(start, stop)`` gives (batch or 1, stop - start, height, width). Runs in batches that fit the memory budget.
 

@@ -96,9 +96,11 @@ class Needs:
 
         return scores
 
-    def bias_gradients(self) -> Callable[[Callable[[Tensor], Tensor]], list[Tensor]]:
+    def full_gradients(self) -> Callable[[Callable[[Tensor], Tensor]], list[Tensor]]:
         def layers(reduce: Callable[[Tensor], Tensor]) -> list[Tensor]:
-            outputs, found = self._outputs(), []
+            outputs = self._outputs()
+            of_input = self._by(outputs, 0) * outputs[0].detach()[:, None]
+            found = [torch.stack([reduce(product) for product in of_input.unbind(1)], dim=1)]
             for index, part in enumerate(self.model, start=1):
                 bias = biases(part)
                 if bias is not None and outputs[index].ndim == 4:

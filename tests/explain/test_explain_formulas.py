@@ -270,16 +270,15 @@ def test_backpropagation_with_a_rule(net: nn.Sequential, images: Tensor) -> None
 
 
 def test_fullgrad(net: nn.Sequential, images: Tensor) -> None:
-    needs = Needs(net, 0, images, TARGETS).of("bias_gradients", "input_gradient", "inputs")
+    needs = Needs(net, 0, images, TARGETS).of("full_gradients")
     assert_twins(
         fullgrad(**needs), lambda row, column: literal_network.fullgrad(net, images[row], TARGETS[column])
     )
 
 
 def test_fullgrad_of_layers_without_contrast_is_zero(images: Tensor) -> None:
-    nothing = torch.zeros(2, 1, 3, 8, 6, dtype=torch.float64)
     even = torch.full((2, 4, 2, 2), -0.3, dtype=torch.float64)
-    assert not fullgrad(lambda reduce: [reduce(even)[:, None]], nothing, images).any()
+    assert not fullgrad(lambda reduce: [reduce(images * 0)[:, None], reduce(even)[:, None]]).any()
 
 
 def test_full_gradients_are_complete_where_every_rectifier_is_a_relu(
@@ -493,7 +492,7 @@ def test_a_method_never_waits_for_the_device(net: nn.Sequential, images: Tensor,
         "ablated_scores": lambda: torch.ones(2, 6, 2, dtype=torch.float64),
         "attention": [attention] * 2,
         "attention_gradient": [attention[:, None].expand(-1, 2, -1, -1, -1)] * 2,
-        "bias_gradients": lambda reduce: [torch.stack([reduce(images)] * 2, dim=1)],
+        "full_gradients": lambda reduce: [torch.stack([reduce(images)] * 2, dim=1)],
         "deconv_gradient": of_input,
         "guided_gradient": of_input,
         "input_gradient": of_input,

@@ -1,10 +1,11 @@
 """FullGrad: input and every bias, each times its gradient (Srinivas and Fleuret 2019).
 
-The engine hands over as `bias_gradients` a function that takes another, `reduce`. It calls ``reduce(product)`` for every
-layer with a bias whose output lies on a grid, and every target, with ``product`` = bias times derivative of the target by
-the layer's output, signed, (batch, channels, h_l, w_l), as the backward pass comes by, so that no two need be held. It
-returns a list over layers of the results, stacked to (batch, targets, h_l, w_l). The bias of a batch norm in evaluation
-mode is β - γ·mean/sqrt(variance + ε). Layers without places (the linear head) are left out, as by the authors.
+The engine hands over as `full_gradients` a function that takes another, `reduce`. It calls ``reduce(product)`` for the input
+and for every layer with a bias whose output lies on a grid, and every target, with ``product`` = input or bias times the
+derivative of the target, by the input or the layer's output, signed, (batch, channels, h_l, w_l), as the backward pass comes
+by, so that no two need be held. It returns a list, the input first, of the results, stacked to (batch, targets, h_l, w_l).
+Which biases there are: `camaudit.explain.biases.Biases`. Layers without places (the linear head) are left out, as by the
+authors.
 """
 
 from __future__ import annotations
@@ -24,23 +25,17 @@ if TYPE_CHECKING:
 
 @method(
     "fullgrad",
-    needs={"bias_gradients", "input_gradient", "inputs"},
+    needs={"full_gradients"},
     class_discriminative=False,
     source="arXiv:1905.00780",
     grid="input",
 )
-def fullgrad(
-    bias_gradients: Callable[[Callable[[Tensor], Tensor]], Sequence[Tensor]],
-    input_gradient: Tensor,
-    inputs: Tensor,
-) -> Tensor:
+def fullgrad(full_gradients: Callable[[Callable[[Tensor], Tensor]], Sequence[Tensor]]) -> Tensor:
     """Input times gradient, and bias times gradient of every layer, each rescaled to [0, 1] and added up.
 
     Args:
-        bias_gradients: applies a function to bias times gradient, (batch, channels, h, w), of every layer and target;
-            returns a list over layers of (batch, targets, h, w).
-        input_gradient: derivative of each target, before softmax, by the input, (batch, targets, channels, height, width).
-        inputs: (batch, channels, height, width).
+        full_gradients: applies a function to input times gradient and to each bias times its gradient, (batch, channels, h,
+            w), of every target, before softmax; returns a list, the input first, of (batch, targets, h, w).
 
     Returns:
         Non-negative maps on the input's grid, (batch, targets, height, width): the sum over layers and channels of the
@@ -48,9 +43,8 @@ def fullgrad(
         places, as by the authors: rescaling each channel would make a bias that does nothing count like any other.
         Upsampling aligns the pixels' borders, as everywhere here; the authors align the corners' centres.
     """
-    product = input_gradient * inputs[:, None]
-    total = torch.stack([rescaled(of_target) for of_target in product.unbind(1)], dim=1)
-    for layer in bias_gradients(rescaled):
+    total, *layers = full_gradients(rescaled)
+    for layer in layers:
         total = total + upsample(layer, (total.shape[-2], total.shape[-1]))
     return total
 
