@@ -2,7 +2,14 @@
 
 from camaudit.config.audit import AuditConfig, AuditSettings, InterventionConfig, parse_target
 from camaudit.config.data import ColumnsConfig, DataConfig, LegendConfig, RolesConfig
-from camaudit.config.files import dump_config, load_config, parse_config, parse_section, resolve_paths
+from camaudit.config.files import (
+    dump_config,
+    load_config,
+    load_sections,
+    parse_config,
+    parse_section,
+    resolve_paths,
+)
 from camaudit.config.model import ModelConfig, PreprocessingConfig
 
 __all__ = [
@@ -17,6 +24,7 @@ __all__ = [
     "RolesConfig",
     "dump_config",
     "load_config",
+    "load_sections",
     "parse_config",
     "parse_section",
     "parse_target",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,39 @@ def load_config(path: Path) -> AuditConfig:
     Raises:
         ConfigError: the file is missing, is not YAML, or has keys or values that cannot be used; all are named.
     """
+    return resolve_paths(parse_config(_read(path), where=str(path)), path.parent)
+
+
+def load_sections(path: Path) -> tuple[dict[str, BaseModel], list[str]]:
+    """The sections of an audit's YAML file that can be used, by name, and what is wrong with the others.
+
+    A section that may be left out has its defaults; paths are as of `load_config`.
+
+    Raises:
+        ConfigError: the file is missing or is not YAML.
+    """
+    values = _read(path)
+    problems: list[str] = []
+    try:
+        parse_config(values, where=str(path))
+    except ConfigError as error:
+        problems = str(error).splitlines()
+    sections: dict[str, BaseModel] = {}
+    for name, field in AuditConfig.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            with suppress(ConfigError):
+                sections[name] = parse_section(kind, values.get(name, {}), where=str(path))
+    stand_in = {
+        "model": ModelConfig.model_construct(weights=None),
+        "data": DataConfig(format="memory"),
+    }
+    whole = resolve_paths(AuditConfig.model_construct(**(stand_in | sections)), path.parent)
+    return {name: getattr(whole, name) for name in sections}, problems
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The values in a YAML file (ConfigError)."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -43,7 +77,7 @@ def load_config(path: Path) -> AuditConfig:
     if not isinstance(values, dict):
         msg = f"{path} holds no settings. An audit's file has the sections model, data, roles and audit."
         raise ConfigError(msg)
-    return resolve_paths(parse_config(values, where=str(path)), path.parent)
+    return values
 
 
 class _Loader(yaml.SafeLoader):

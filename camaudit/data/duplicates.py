@@ -180,10 +180,9 @@ def duplicates(
             prints.append(result)
         if progress is not None:
             progress(done)
-    groups = _groups(samples, prints, near)
-    groups.sort(key=lambda group: (len(group.splits) < 2, len(group.labels) < 2))
+    groups = grouped(samples, prints, near)
     flat = tuple(sample.id for sample, found in zip(samples, prints, strict=True) if found.pattern is None)
-    return Duplicates(tuple(groups), tuple(skipped), flat, len(samples))
+    return Duplicates(groups, tuple(skipped), flat, len(samples))
 
 
 @dataclass(frozen=True)
@@ -233,10 +232,16 @@ def _read(sample: Sample) -> Fingerprint | Skipped:
         return Skipped(sample.id, str(sample.image), str(error))
 
 
-def _groups(
-    samples: Sequence[Sample], prints: Sequence[Fingerprint], near: int | None
-) -> list[DuplicateGroup]:
-    """Connected components of equal pixels, equal hashes and hashes that are close, in the order of the dataset."""
+def grouped(
+    samples: Sequence[Sample], prints: Sequence[Fingerprint], near: int | None = NEAR
+) -> tuple[DuplicateGroup, ...]:
+    """Connected components of equal pixels, equal hashes and hashes that are close, in the order of `Duplicates`.
+
+    Args:
+        samples: asked for only where they have a duplicate.
+        prints: of each.
+        near: as of `duplicates`.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -261,7 +266,7 @@ def _groups(
     members: dict[int, list[int]] = defaultdict(list)
     for place in np.flatnonzero(closest <= 64):
         members[int(components[place])].append(int(place))
-    return [
+    groups = [
         DuplicateGroup(
             "exact" if len({prints[place].pixels for place in places}) == 1 else "near",
             tuple(samples[place] for place in places),
@@ -269,6 +274,7 @@ def _groups(
         )
         for places in members.values()
     ]
+    return tuple(sorted(groups, key=lambda group: (len(group.splits) < 2, len(group.labels) < 2)))
 
 
 def _firsts(keys: Sequence[bytes]) -> NDArray[np.int64]:

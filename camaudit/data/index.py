@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from camaudit.data.codec import decode, decode_where, encode
+from camaudit.data.problems import one_row
 from camaudit.errors import DataError
 from camaudit.types import Sample
 
@@ -72,6 +73,10 @@ class SampleIndex(Sequence[Sample]):
         """The splits that occur."""
         codes = set(np.unique(self._lines.split_of[self._rows]).tolist())
         return [name for name, code in self._lines.splits.items() if code in codes]
+
+    def where(self, at: int) -> str:
+        """Where the sample at a place comes from: file and row."""
+        return decode_where(self._lines.read(int(self._rows[at])))[1]
 
     def find(self, identifier: str) -> Sample | None:
         """The sample of an id; None where there is none."""
@@ -152,7 +157,8 @@ def _check_unique(lines: _Lines, hint: str) -> None:
         )
         if name == other:
             msg = f"{_both(first, second)} have the same id {name!r}. Ids must be unique{hint}."
-            raise DataError(msg)
+            with one_row():
+                raise DataError(msg)
 
 
 def _both(first: str, second: str) -> str:

@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from camaudit.types import Region, Shape
 
 
+class MaskSizeError(DataError):
+    """A mask has another size than its image."""
+
+
 def region_mask(region: Region, size: tuple[int, int]) -> NDArray[np.bool_]:
     """The region's pixels.
 
@@ -183,7 +187,7 @@ class _Drawing:
                 f"{what} is {got} but {self._image} is {self._size[1]}x{self._size[0]} (width x height). "
                 "A mask must have the size of its image."
             )
-            raise DataError(msg)
+            raise MaskSizeError(msg)
 
 
 def _chosen(indices: NDArray[np.integer], values: tuple[int, ...] | None) -> NDArray[np.bool_]:

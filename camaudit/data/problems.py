@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from camaudit.errors import DataError
 
-_LISTED = 200  # of each kind; the rest is counted
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+LISTED = 200
+"""Problems of each kind that are kept; the rest is counted."""
 
 # kind: what is done about it
 KINDS: Mapping[str, str] = {
@@ -47,19 +52,26 @@ class Problem:
 
 
 class Problems:
-    """Collects problems; memory does not grow with their number."""
+    """Collects problems; memory does not grow with their number.
 
-    def __init__(self) -> None:
+    Attributes:
+        most: problems of each kind that are kept; None: all. A reader keeps as many as what `collecting` is given.
+    """
+
+    def __init__(self, kinds: Mapping[str, str] = KINDS, *, most: int | None = LISTED) -> None:
+        collector = _collector.get()
+        self._kinds = kinds
+        self.most = most if collector is None else collector.most
         self._counts: Counter[str] = Counter()
         self._listed: defaultdict[str, list[Problem]] = defaultdict(list)
 
     def add(self, kind: str, where: str, message: str) -> None:
-        """Note one problem; `kind` is a key of `KINDS`."""
-        if kind not in KINDS:
+        """Note one problem; `kind` is a key of the kinds."""
+        if kind not in self._kinds:
             msg = f"{kind!r} is no kind of problem"
             raise KeyError(msg)
         self._counts[kind] += 1
-        if len(self._listed[kind]) < _LISTED:
+        if self.most is None or len(self._listed[kind]) < self.most:
             self._listed[kind].append(Problem(kind, where, message))
 
     @property
@@ -71,3 +83,31 @@ class Problems:
     def counts(self) -> dict[str, int]:
         """How many problems there are of each kind."""
         return dict(self._counts)
+
+
+_collector: ContextVar[Problems | None] = ContextVar("collector", default=None)
+
+
+@contextmanager
+def collecting(into: Problems) -> Iterator[None]:
+    """Within it a row that would refuse the whole dataset is noted as ``row`` and left out, so that all of them are found.
+
+    What is read is then not the dataset: it may be looked at, not measured.
+    """
+    token = _collector.set(into)
+    try:
+        yield
+    finally:
+        _collector.reset(token)
+
+
+@contextmanager
+def one_row() -> Iterator[None]:
+    """Around what is done for one row: its `DataError` ends the reading, but within `collecting`."""
+    try:
+        yield
+    except DataError as error:
+        collector = _collector.get()
+        if collector is None:
+            raise
+        collector.add("row", "", str(error))

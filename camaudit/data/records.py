@@ -9,6 +9,7 @@ from camaudit.data.dataset import Dataset
 from camaudit.data.derive import derived_regions
 from camaudit.data.index import write_index
 from camaudit.data.labels import renamed
+from camaudit.data.problems import one_row
 from camaudit.data.roles import as_config, role_of_each
 from camaudit.data.side_table import SideTable
 from camaudit.errors import DataError
@@ -125,25 +126,33 @@ def _samples(
                 shapes[name] = shape
         joined = side.row((record.id, *record.names), record.where, problems) if side is not None else None
         said = (joined.label if joined else None) if label == "table" else record.label
-        sample = Sample(
-            id=record.id,
-            image=record.image,
-            label=None if label == "none" else renamed(said, source.label_names, where=record.where),
-            groups={**record.groups, **joined.groups} if joined else record.groups,
-            regions=tuple(Region(name, by_region[name], shape) for name, shape in shapes.items()),
-            split=(joined and joined.split) or record.split,
-            subject=(joined and joined.subject) or record.subject,
-        )
-        for text in (
-            sample.id,
-            str(sample.image),
-            sample.label,
-            *sample.groups.values(),
-            sample.split,
-            sample.subject,
-        ):
-            _check_text(text or "", record.where)
-        yield sample, record.where
+        sample = None
+        with one_row():
+            made = Sample(
+                id=record.id,
+                image=record.image,
+                label=None if label == "none" else renamed(said, source.label_names, where=record.where),
+                groups={**record.groups, **joined.groups} if joined else record.groups,
+                regions=tuple(Region(name, by_region[name], shape) for name, shape in shapes.items()),
+                split=(joined and joined.split) or record.split,
+                subject=(joined and joined.subject) or record.subject,
+            )
+            _check_texts(made, record.where)
+            sample = made
+        if sample is not None:
+            yield sample, record.where
+
+
+def _check_texts(sample: Sample, where: str) -> None:
+    for text in (
+        sample.id,
+        str(sample.image),
+        sample.label,
+        *sample.groups.values(),
+        sample.split,
+        sample.subject,
+    ):
+        _check_text(text or "", where)
 
 
 def _check_text(text: str, where: str) -> None:
@@ -151,7 +160,9 @@ def _check_text(text: str, where: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        msg = f"{where.encode(errors='backslashreplace').decode()}: {text!a} is no text in Unicode. Rename it."
+        msg = (
+            f"{where.encode(errors='backslashreplace').decode()}: {text!a} is no text in Unicode. Rename it."
+        )
         raise DataError(msg) from None
 
 

@@ -21,13 +21,15 @@ def role_of_each(regions: Sequence[str], roles: RolesConfig, *, where: str) -> d
         DataError: a role is given to a region that the data does not have.
     """
     asked = roles.by_region()
+    unknown = []
     for name, role in asked.items():
         if name not in regions:
             close = difflib.get_close_matches(name, regions, n=1)
             known = ", ".join(regions) or "none at all"
             hint = f"did you mean {close[0]!r}?" if close else f"the regions are {known}."
-            msg = f"roles.{role} names {name!r}, which is no region of {where}; {hint}"
-            raise DataError(msg)
+            unknown.append(f"roles.{role} names {name!r}, which is no region of {where}; {hint}")
+    if unknown:
+        raise DataError("\n".join(unknown))
     return asked | {name: "context" for name in regions if name not in asked}
 
 

@@ -54,14 +54,16 @@ def check_columns(columns: Sequence[str], asked: Iterable[tuple[str, str | None]
         path: the table, for messages.
 
     Raises:
-        DataError: naming the column, its key and a near one.
+        DataError: naming every such column, its key and a near one.
     """
+    missing = []
     for key, name in asked:
         if name is not None and name not in columns:
             close = difflib.get_close_matches(name, columns, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"its columns are {', '.join(columns)}."
-            msg = f"{path} has no column {name!r} ({key}); {hint}"
-            raise DataError(msg)
+            missing.append(f"{path} has no column {name!r} ({key}); {hint}")
+    if missing:
+        raise DataError("\n".join(missing))
 
 
 def known(cell: str) -> str | None:

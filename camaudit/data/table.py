@@ -8,7 +8,7 @@ from camaudit.config import DataConfig, LegendConfig, RolesConfig, parse_section
 from camaudit.config.model import SEPARATOR
 from camaudit.data.labels import label_source
 from camaudit.data.paths import Root
-from camaudit.data.problems import Problems
+from camaudit.data.problems import Problems, one_row
 from camaudit.data.records import Record, assemble
 from camaudit.data.rows import check_columns, known, open_rows
 from camaudit.errors import ConfigError, DataError
@@ -121,20 +121,24 @@ def _records(rows: Iterator[tuple[int, Row]], source: DataConfig, label: LabelSo
     number = 1
     for number, row in rows:
         where = f"{source.path}, row {number}"
-        for name, advice in needed:
-            if name is not None and not row[name]:
-                msg = f"{where}: the column {name!r} is empty. {advice}"
-                raise DataError(msg)
-        yield Record(
-            id=row[columns.id or columns.image],
-            image=root.path(row[columns.image], where=where),
-            where=where,
-            label=_label(row, source, where),
-            groups={name: value for name in columns.groups if (value := known(row[name])) is not None},
-            regions=dict(_shapes(row, source, masks, where)),
-            split=known(row[columns.split]) if columns.split else None,
-            subject=known(row[columns.subject]) if columns.subject else None,
-        )
+        record = None
+        with one_row():
+            for name, advice in needed:
+                if name is not None and not row[name]:
+                    msg = f"{where}: the column {name!r} is empty. {advice}"
+                    raise DataError(msg)
+            record = Record(
+                id=row[columns.id or columns.image],
+                image=root.path(row[columns.image], where=where),
+                where=where,
+                label=_label(row, source, where),
+                groups={name: value for name in columns.groups if (value := known(row[name])) is not None},
+                regions=dict(_shapes(row, source, masks, where)),
+                split=known(row[columns.split]) if columns.split else None,
+                subject=known(row[columns.subject]) if columns.subject else None,
+            )
+        if record is not None:
+            yield record
     if number == 1:
         msg = f"{source.path} has no rows: there is no sample to audit."
         raise DataError(msg)

@@ -8,7 +8,7 @@ data (nothing, constants, a single class) with NaN or an empty table rather than
 from __future__ import annotations
 
 from camaudit.statistics.effects import MINIMUM, TESTED, compare_effects, effects
-from camaudit.statistics.groups import association, group_table
+from camaudit.statistics.groups import association, association_of, group_table
 from camaudit.statistics.intervals import Interval, mean_interval, proportion_interval
 from camaudit.statistics.multiplicity import benjamini_hochberg
 from camaudit.statistics.permutation import sign_flip_test
@@ -18,6 +18,7 @@ __all__ = [
     "TESTED",
     "Interval",
     "association",
+    "association_of",
     "benjamini_hochberg",
     "compare_effects",
     "effects",

@@ -95,9 +95,14 @@ def association(samples: pd.DataFrame, group: str, *, seed: int = 0, resamples: 
         seed: of the bootstrap.
         resamples: of the bootstrap.
     """
-    nan = float("nan")
     known = samples[["label", f"group_{group}"]].dropna()
     counts = pd.crosstab(known["label"], known[f"group_{group}"]).to_numpy(dtype=np.int64)
+    return association_of(counts, seed=seed, resamples=resamples)
+
+
+def association_of(counts: NDArray[np.int64], *, seed: int = 0, resamples: int = 2000) -> Effect:
+    """`association` from the contingency table (rows, columns) of two columns."""
+    nan = float("nan")
     n = int(counts.sum())
     if n < MINIMUM or min(counts.shape) < 2:
         return Effect("cramers_v", nan, nan, nan, nan, nan, n)
