@@ -465,3 +465,48 @@ def test_arguments_of_an_architecture(tmp_path: Path) -> None:
     )
     with torch.inference_mode():
         torch.testing.assert_close(loaded.module(images()), made.eval()(images()))
+
+
+# ------------------------------------------------------------------ an embedding
+
+
+def test_a_vision_tower_is_explained_by_the_classes_embeddings() -> None:
+    import transformers
+
+    import camaudit as ca
+
+    settings = transformers.CLIPVisionConfig(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=32,
+        patch_size=8,
+        projection_dim=6,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        tower = transformers.CLIPVisionModelWithProjection(settings).eval()
+        texts = torch.randn(2, 6)
+
+    class ZeroShot(nn.Module):
+        """Two classes by the likeness of an image's embedding to theirs."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.tower = tower
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return nn.functional.normalize(self.tower(pixels).image_embeds, dim=-1) @ texts.T
+
+    loaded = load_model(ZeroShot(), classes=CLASSES, preprocessing=SMALL)
+    assert loaded.target_layer == "tower.vision_model.encoder.layers.1.layer_norm1"
+    maps = ca.explain(loaded.module, images(2), targets=[0, 1], layer=loaded.target_layer)["gradcam"]
+    assert maps.shape == (2, 2, 4, 4)
+    alone = ca.explain(
+        tower,
+        images(2),
+        targets=lambda output: nn.functional.normalize(output.image_embeds, dim=-1) @ texts.T,
+        layer=loaded.target_layer.removeprefix("tower."),
+    )["gradcam"]
+    torch.testing.assert_close(alone, maps)
