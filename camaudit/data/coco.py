@@ -28,7 +28,7 @@ from camaudit.data.instances import (
     wanted_categories,
 )
 from camaudit.data.labels import label_source
-from camaudit.data.paths import Root
+from camaudit.data.paths import Root, exists
 from camaudit.data.problems import Problems
 from camaudit.data.records import Record, assemble
 from camaudit.errors import ConfigError, DataError
@@ -233,7 +233,7 @@ class _Reading:
                 )
                 continue
             path = self._masks.path(name, where=where)
-            if not path.exists():
+            if not exists(path):
                 self._problems.add("no-mask", where, f"{path} does not exist.")
                 continue
             for segment in segments:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from camaudit.config import DataConfig, LegendConfig, RolesConfig, parse_section
 from camaudit.data.labels import label_source
-from camaudit.data.paths import Root
+from camaudit.data.paths import Root, exists, is_folder
 from camaudit.data.problems import Problems
 from camaudit.data.records import Record, assemble
 from camaudit.data.table import legend_shapes
@@ -55,7 +55,7 @@ def folder(
 def read_folder(source: DataConfig, roles: RolesConfig) -> Dataset:
     """The dataset that a configuration of format ``folder`` describes; see `folder`."""
     path = source.path
-    if not path.is_dir():
+    if not is_folder(path):
         msg = f"{path} is not a folder. Give the folder that holds one sub-folder a class."
         raise DataError(msg)
     legend = _legend(source)
@@ -87,7 +87,7 @@ def _records(source: DataConfig, legend: LegendConfig | None) -> Iterator[Record
             image=file,
             where=str(file),
             label=name.parts[0],
-            regions=legend_shapes(mask, legend.legend) if legend and mask and mask.exists() else {},
+            regions=legend_shapes(mask, legend.legend) if legend and mask and exists(mask) else {},
             names=(file.name, file.stem),
         )
     if empty:
@@ -101,7 +101,7 @@ def _legend(source: DataConfig) -> LegendConfig | None:
     if not isinstance(source.regions, LegendConfig) or source.regions.folder is None:
         msg = "data.regions of a folder needs the keys folder (with the masks) and legend (pixel value: region)."
         raise DataError(msg)
-    if not source.regions.folder.is_dir():
+    if not is_folder(source.regions.folder):
         msg = f"{source.regions.folder} is not a folder. Correct data.regions.folder."
         raise DataError(msg)
     return source.regions

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 _REMEMBERED = 4096  # folders whose real place is kept
 
 
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder; a name that is too long for one is no error, as it is to `Path.exists`."""
+    return os.path.exists(path)  # noqa: PTH110 - never raises
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; as `exists`."""
+    return os.path.isdir(path)  # noqa: PTH112 - likewise
+
+
 class Root:
     """The folder that a dataset's files lie in.
 

@@ -24,7 +24,7 @@ from camaudit.data.instances import (
     wanted_categories,
 )
 from camaudit.data.labels import label_source
-from camaudit.data.paths import Root
+from camaudit.data.paths import Root, exists, is_folder
 from camaudit.data.problems import Problems
 from camaudit.data.records import Record, assemble
 from camaudit.data.table import legend_shapes
@@ -130,7 +130,7 @@ class _Reading:
         if self._options.shapes == "object":
             needed.append(source.path / "Annotations")
         for folder in needed:
-            if not folder.is_dir():
+            if not is_folder(folder):
                 msg = f"{folder} is not a folder. data.path of format: voc holds {', '.join(('JPEGImages', *_PARTS.values()))}."
                 raise DataError(msg)
         self._legend: Mapping[int, str] = {}
@@ -169,7 +169,7 @@ class _Reading:
         kind = self._options.shapes
         if kind != "boxes":
             mask = self._root.path(f"{_PARTS[kind]}/{stem}.png", where=str(image))
-            if not mask.exists():
+            if not exists(mask):
                 self._problems.add("no-mask", str(image), f"{mask} does not exist.")
                 return {}
             if kind == "class":
@@ -190,7 +190,7 @@ class _Reading:
         if self._options.shapes == "class" and self._label not in {"largest", "only"}:
             return [], None, None
         path = self._root.path(f"Annotations/{stem}.xml", where=str(self._source.path))
-        if not path.exists():
+        if not exists(path):
             self._problems.add("no-annotation", stem, f"{path} does not exist.")
             return [], None, None
         tree = _parse(path)
@@ -245,7 +245,7 @@ class _Reading:
         """The image of that name; the usual suffix where there is none, so that it is reported as missing."""
         for suffix in (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"):
             path = self._images.path(stem + suffix, where=where)
-            if path.exists():
+            if exists(path):
                 return path
         return self._images.path(f"{stem}.jpg", where=where)
 

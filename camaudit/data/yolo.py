@@ -27,7 +27,7 @@ from camaudit.data.instances import (
     wanted_categories,
 )
 from camaudit.data.labels import label_source
-from camaudit.data.paths import Root
+from camaudit.data.paths import Root, exists, is_folder
 from camaudit.data.problems import Problems
 from camaudit.data.records import Record, assemble
 from camaudit.errors import DataError
@@ -120,7 +120,7 @@ class _Reading:
 
     def __init__(self, source: DataConfig, problems: Problems, label: LabelSource) -> None:
         self._source, self._problems, self._label = source, problems, label
-        self._file = source.path / "data.yaml" if source.path.is_dir() else source.path
+        self._file = source.path / "data.yaml" if is_folder(source.path) else source.path
         self._values = _load(self._file)
         self._names = _names(self._values, self._file)
         self._root = self._rooted()
@@ -174,9 +174,9 @@ class _Reading:
     def _images(self, entry: str) -> Iterator[Path]:
         """The images of one folder or list."""
         path = self._root.path(entry, where=str(self._file))
-        if path.is_dir():
+        if is_folder(path):
             yield from self._root.walk(path)
-        elif path.suffix == ".txt" and path.is_file():
+        elif path.suffix == ".txt" and exists(path):
             try:
                 with path.open(encoding="utf-8") as file:
                     for row, line in enumerate(file, start=1):

@@ -265,6 +265,9 @@ CASES: dict[str, Case] = {
     "panoptic without segments": Case("panoptic", values(lambda found: found["annotations"][0].pop("segments_info"), small.panoptic_values), problems={"no-mask": 1, "no-annotation": 1}),
     "panoptic without its PNG": Case("panoptic", lambda home: (home / "annotations/a.png").unlink(), problems={"no-mask": 1, "no-annotation": 1}, regions=[]),
     "panoptic PNG up and out": Case("panoptic", values(lambda found: found["annotations"][0].update(file_name="../../a.png"), small.panoptic_values), ("leads out of",)),
+    "panoptic PNG with a long name": Case("panoptic", values(lambda found: found["annotations"][0].update(file_name=LONG), small.panoptic_values), problems={"no-mask": 1, "no-annotation": 1}),
+    "voc list with a long name": Case("voc", write("ImageSets/Main/train.txt", f"{LONG}\n"), problems={"no-annotation": 1, "no-label": 1}, settings={"options": {"image_set": "Main/train"}}),
+    "yolo folder with a long name": Case("yolo", write("data.yaml", f"train: {LONG}\nnames: [a]\n"), ("is neither a folder nor a list",)),
     "panoptic segment a number": Case("panoptic", values(lambda found: found["annotations"][0]["segments_info"].append(5), small.panoptic_values), ("a segment is 5",)),
     "keypoints too few": Case("keypoints", values(lambda found: found["annotations"][0].update(keypoints=[1, 2, 2]), small.keypoint_values), problems={"bad-shape": 1, "no-annotation": 1}, regions=[]),
     "keypoints of texts": Case("keypoints", values(lambda found: found["annotations"][0].update(keypoints=["1"] * 6), small.keypoint_values), problems={"bad-shape": 1, "no-annotation": 1}, regions=[]),
@@ -364,6 +367,10 @@ CASES: dict[str, Case] = {
     "side table with a gap": Case("coco", write("t.csv", "image,label\na.png,\n"), ("row 2: the column 'label' is empty",), settings={"label": "table", "table": "t.csv"}),
     "side table about others": Case("coco", write("t.csv", "image,label\na.png,x\nc.png,y\n"), problems={"not-in-table": 1, "no-sample": 1}, settings={"label": "table", "table": "t.csv"}),
     # ------------------------------------------------------------------ folders
+    **{
+        f"{reader} with a long path": Case(reader, lambda _: None, (LONG,), settings={"path": LONG})
+        for reader in ("table", "folder", "coco", "panoptic", "voc", "yolo")
+    },
     "folder linked out": Case("folder", link("images/bird/a.png", "../../../outside/a.png"), ("leads out of",)),
     "folder of a folder linked out": Case("folder", lambda home: (link("x", "y")(home), (home / "images/fish").symlink_to("../../outside")), ("leads out of",)),
     "mask linked out": Case("folder", link("masks/bird/a.png", "../../../outside/a.png"), ("leads out of",)),
