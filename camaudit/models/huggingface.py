@@ -46,7 +46,7 @@ def open_transformers(config: ModelConfig, weights: Path) -> Opened:
         )
         raise MissingPartError(msg) from None
     folder = weights if weights.is_dir() else weights.parent
-    with _quiet(transformers):
+    with quiet(transformers):
         if (folder / "config.json").is_file():
             settings = _settings(folder, transformers)
             classes = _classes(config, settings, folder)
@@ -61,7 +61,7 @@ def open_transformers(config: ModelConfig, weights: Path) -> Opened:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def quiet(transformers: Any) -> Iterator[None]:
     """No network, no progress bars and no reports on standard error while a model is opened."""
     from huggingface_hub import constants
 
