@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from camaudit.data.images import open_image
+from camaudit.data.index import SampleIndex, write_index
 from camaudit.errors import DataError
 from camaudit.types import Skipped
 
@@ -314,8 +315,7 @@ def one_subject_each(dataset: Dataset, found: Duplicates) -> Dataset:
     """The same dataset with a common subject for the samples of each group of duplicates.
 
     Intervals resample subjects: duplicates then count as one observation. Subjects that share a group become one, with
-    all their samples, and are called by the first of them;
-    ``duplicates of ID`` where the first sample has none.
+    all their samples, called by the first of them, or ``duplicates of ID`` where the first sample has none.
     """
     parent: dict[str, str] = {}
 
@@ -324,20 +324,18 @@ def one_subject_each(dataset: Dataset, found: Duplicates) -> Dataset:
             name = parent[name]
         return name
 
-    joined: dict[str, str] = {}
     for group in found.groups:
-        names = [_subject(sample) for sample in group.samples]
-        first = root(names[0])
-        for sample, name in zip(group.samples, names, strict=True):
-            parent[root(name)] = first
-            joined[sample.id] = name
-    samples = tuple(
-        replace(sample, subject=_called(root(_subject(sample))))
-        if sample.id in joined or _subject(sample) in parent
-        else sample
+        first = root(_subject(group.samples[0]))
+        for sample in group.samples:
+            parent.setdefault(_subject(sample), _subject(sample))
+            parent[root(_subject(sample))] = first
+    samples = (
+        replace(sample, subject=_called(root(_subject(sample)))) if _subject(sample) in parent else sample
         for sample in dataset.samples
     )
-    return replace(dataset, samples=samples)
+    if not isinstance(dataset.samples, SampleIndex):
+        return replace(dataset, samples=tuple(samples))
+    return replace(dataset, samples=write_index((sample, sample.id) for sample in samples))
 
 
 def _called(name: str) -> str:

@@ -135,8 +135,12 @@ def test_a_datasets_on_disk_samples_will_do(tmp_path: Path) -> None:
     for name, seed in (("x/1.png", 0), ("x/2.png", 1), ("y/1.png", 0)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         scene(seed).save(tmp_path / name)
-    (group,) = duplicates(folder(tmp_path)).groups
-    assert group.labels == ("x", "y")
+    data = folder(tmp_path)
+    found = duplicates(data)
+    assert [group.labels for group in found.groups] == [("x", "y")]
+    changed = one_subject_each(data, found)
+    assert [of.subject for of in changed.samples] == ["duplicates of x/1.png", None, "duplicates of x/1.png"]
+    assert type(changed.samples) is type(data.samples)
 
 
 @pytest.mark.parametrize("near", [-1, 17, 64])
