@@ -204,8 +204,8 @@ def _read(path: Path, *, colours: bool) -> NDArray[np.integer]:
             bands = len(image.getbands())
             ImageOps.exif_transpose(image, in_place=True)
             if colours:
-                red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")).astype(np.int32), -1, 0)
-                return np.asarray(red + 256 * green + 65536 * blue)
+                pixels = np.asarray(image.convert("RGB").convert("RGBA"))  # four bytes are one number
+                return np.asarray(pixels.view("<u4")[..., 0] & 0xFFFFFF)
             indices = np.asarray(image)
     except FileNotFoundError:
         msg = f"{path} does not exist. Correct the mask's path in the table."
