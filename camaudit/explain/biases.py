@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from camaudit.explain.calls import Call
 
 _CONVOLUTIONS = {f"conv{way}{dims}d" for way in ("", "_transpose") for dims in (1, 2, 3)}
-_STATISTICS_OF_THE_IMAGE = {"layer_norm": 3, "group_norm": 3, "instance_norm": 4}  # the place of their bias
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,9 +174,11 @@ def _bias_of(call: Call, output: Tensor) -> Callable[[Tensor], Tensor] | None:
     bias: Tensor | None = None
     if call.name == "linear" or call.name in _CONVOLUTIONS:
         bias = call.argument(2, "bias")
-    elif call.name in _STATISTICS_OF_THE_IMAGE:
-        bias = call.argument(_STATISTICS_OF_THE_IMAGE[call.name], "bias")
-    elif call.function is functional.batch_norm:
+    elif call.name == "instance_norm":
+        bias = call.argument(4 if call.function is functional.instance_norm else 2, "bias")
+    elif call.name in {"layer_norm", "group_norm"}:
+        bias = call.argument(3, "bias")
+    elif call.name == "batch_norm":
         bias = _of_batch_norm(call)
     if bias is None:
         return None
@@ -187,8 +188,9 @@ def _bias_of(call: Call, output: Tensor) -> Callable[[Tensor], Tensor] | None:
 
 
 def _of_batch_norm(call: Call) -> Tensor | None:
-    mean, variance = call.argument(1, "running_mean"), call.argument(2, "running_var")
-    weight, bias = call.argument(3, "weight"), call.argument(4, "bias")
+    places = (1, 2, 3, 4) if call.function is functional.batch_norm else (3, 4, 1, 2)  # those of the operator
+    names = ("running_mean", "running_var", "weight", "bias")
+    mean, variance, weight, bias = (call.argument(*of) for of in zip(places, names, strict=True))
     if mean is None or variance is None or call.argument(5, "training", default=False):
         return bias  # type: ignore[no-any-return] # statistics of the batch
     scale = torch.rsqrt(variance + call.argument(7, "eps", 1e-5))

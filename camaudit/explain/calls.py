@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from camaudit.errors import ExplainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,8 +48,23 @@ class Call:
         return self.function(tensor, *self.args[1:], **others)
 
 
+def check_can_be_heard(module: torch.nn.Module) -> None:
+    """A model's calls can be listened to.
+
+    Raises:
+        ExplainError: it holds TorchScript, whose calls nobody hears.
+    """
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        msg = (
+            f"{type(module).__name__} is TorchScript or holds it, and its rectifiers, biases and attention cannot be seen from "
+            "outside, so guided backpropagation, the deconvnet, FullGrad, attention rollout and LeGrad would miss some. Use "
+            "gradcam or gradient, or the model it was made from."
+        )
+        raise ExplainError(msg)
+
+
 class Listener(TorchFunctionMode):
-    """Entered around a forward pass; hears every call, other than those inside of code that was compiled."""
+    """Entered around a forward pass; hears every call; see `check_can_be_heard`."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None

@@ -10,6 +10,7 @@ import torch
 from camaudit.errors import ExplainError
 from camaudit.explain.attention import Attention, OfBlocks
 from camaudit.explain.biases import Biases
+from camaudit.explain.calls import check_can_be_heard
 from camaudit.explain.forward import forward
 from camaudit.explain.head import is_pooling_and_linear
 from camaudit.explain.rectifiers import Rectifiers
@@ -68,6 +69,8 @@ class Parts:
         # what is entered last hears first: the attention's own calls are not for the biases
         heard = {self._rectifiers: _OF_RECTIFIERS, self._attending: _OF_ATTENTION, self._biases: _OF_BIASES}
         listeners = [listener for listener, of in heard.items() if needs & of]
+        if listeners:
+            check_can_be_heard(network.module)
         self._pass: Pass = forward(network, inputs, graph=_graph(needs), listeners=listeners)
         # what was predicted here stays what is explained wherever the model runs again
         self._targets = tuple(target.fixed(self._pass.seen) for target in targets)

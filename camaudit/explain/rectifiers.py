@@ -26,7 +26,7 @@ class Rectifiers(Listener):
     A rectifier returns 0 for everything below 0, and what is above as it is: ReLU, ReLU6, hardtanh from 0, threshold and
     clamp at 0, as modules or functions, in place or not, however often a module is used. Other activations of the same
     network (GELU, SiLU, leaky ReLU) pass the gradient as they always do. Not seen are rectifiers that are put together
-    from other functions (``x * (x > 0)``) and those in TorchScript; a ReLU6 inside of a gate counts as any other.
+    from other functions (``x * (x > 0)``); a ReLU6 inside of a gate counts as any other.
 
     The rules (Springenberg et al. 2014): ``plain``, the gradient where the input is above 0; ``deconvnet``, the
     gradient where the gradient is; ``guided``, where both are. Where ReLU6 is cut off above, the input's condition fails.

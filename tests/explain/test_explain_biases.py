@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,14 @@ def test_input_and_biases_make_the_score(name: str) -> None:
     of_biases = torch.stack([product.sum((1, 2, 3)) for _, product in found]).sum(0)
     assert of_biases.abs().min() > 1e-3 * score.abs().max()  # they matter
     assert_close(of_input + of_biases, score, rtol=1e-10, atol=0)
+
+
+def test_an_exported_program_calls_operators_and_is_heard_too() -> None:
+    net, inputs = randomised(NETS["resnet18"]()), images()
+    program = torch.export.export(net, (inputs,)).module()
+    score, of_input, found = products(program, inputs, 2)
+    assert len(found) == 21
+    assert_close(of_input + sum(product.sum((1, 2, 3)) for _, product in found), score, rtol=1e-10, atol=0)
 
 
 def test_units_that_are_cut_off_add_the_constant() -> None:
@@ -229,6 +238,18 @@ def test_an_output_of_no_image_is_refused() -> None:
 
     with pytest.raises(ExplainError, match=r"linear returns \(3, 3\) for 4 images"):
         explain(Folded(), torch.randn(4, 3, 8, 8), methods=["fullgrad"], targets=0)
+
+
+@pytest.mark.parametrize(
+    "method", ["fullgrad", "guided_backprop", "deconvnet", "attention_rollout", "legrad"]
+)
+def test_torchscript_is_refused_where_its_calls_must_be_heard(method: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch has given it up; people have files of it
+        inner = torch.jit.trace(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), torch.zeros(2, 3, 12, 12))
+    net = nn.Sequential(inner, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(ExplainError, match="Sequential is TorchScript or holds it"):
+        explain(net, torch.zeros(2, 3, 12, 12), methods=[method], targets=0)
 
 
 def test_nothing_is_left_behind() -> None:
