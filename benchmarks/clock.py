@@ -6,6 +6,7 @@ import gc
 import statistics
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _STATM = Path("/proc/self/statm")
 _PAGE = 4096
@@ -36,6 +37,17 @@ class Timing:
     spread: tuple[float, float]
 
 
+@contextmanager
+def settled() -> Iterator[None]:
+    """What is held now is not looked at by the collector between calls."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def in_turn(
     calls: Mapping[str, Callable[[], object]], device: torch.device, *, rounds: int, limit: float
 ) -> dict[str, Timing]:
@@ -47,6 +59,20 @@ def in_turn(
         rounds: of all calls, after one to warm up where that takes less than a tenth of the limit.
         limit: seconds after which no new round begins; one is always made.
     """
+    found = _seconds(calls, device, rounds=rounds, limit=limit)
+    base = found[next(iter(calls))]
+    timings = {}
+    for name, seconds in found.items():
+        ratios = [own / other for own, other in zip(seconds, base, strict=True)]
+        timings[name] = Timing(
+            statistics.median(seconds), statistics.median(ratios), len(seconds), (min(ratios), max(ratios))
+        )
+    return timings
+
+
+def _seconds(
+    calls: Mapping[str, Callable[[], object]], device: torch.device, *, rounds: int, limit: float
+) -> dict[str, list[float]]:
     names = list(calls)
     found: dict[str, list[float]] = {name: [] for name in names}
     start = time.perf_counter()
@@ -60,14 +86,7 @@ def in_turn(
         shift = len(found[names[0]]) % len(names)
         for name in names[shift:] + names[:shift]:
             found[name].append(once(calls[name], device))
-    base = found[names[0]]
-    timings = {}
-    for name, seconds in found.items():
-        ratios = [own / other for own, other in zip(seconds, base, strict=True)]
-        timings[name] = Timing(
-            statistics.median(seconds), statistics.median(ratios), len(seconds), (min(ratios), max(ratios))
-        )
-    return timings
+    return found
 
 
 def once(call: Callable[[], object], device: torch.device) -> float:

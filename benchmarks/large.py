@@ -25,7 +25,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "ViT-B/16": (partial(torchvision.models.vit_b_16, weights=None), 224),
     "ConvNeXt-T": (partial(torchvision.models.convnext_tiny, weights=None), 224),
     "EfficientNet-Lite0": (load_imagenet, 224),
-    "tiny": (partial(timm.create_model, "test_resnet", num_classes=10), 64),
+    "tiny": (partial(timm.create_model, "resnet18", num_classes=10, channels=(4, 4, 8, 8), stem_width=4), 64),
 }
 """How it is made, and the side of its input. EfficientNet-Lite0 has its ImageNet weights, the others random ones."""
 
