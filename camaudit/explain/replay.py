@@ -118,7 +118,8 @@ class _Probe:
     def __init__(self, network: Network, layer: str, inputs: Tensor, precision: torch.dtype) -> None:
         self._network, self._layer, self._precision = network, layer, precision
         one = inputs[:1]
-        self._images = torch.cat([one, one.flip(-1), one.flip(-2)])
+        # also their means differ: what a model remembers of one must not pass for another
+        self._images = torch.cat([one, one.flip(-1) * 0.75, one.flip(-2) * 1.25])
         self._nobody = torch.zeros(_PROBED, dtype=torch.int64, device=inputs.device)
 
     def plan(self) -> Plan:
