@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from camaudit.errors import ModelError
 from camaudit.models.grids import grid_of, tensor_of, with_tensor
 from camaudit.models.undisturbed import undisturbed
 
@@ -116,6 +117,7 @@ def _look(
                 hooks.callback(part.register_forward_hook(watch.hook(name)).remove)
         inputs = (image * 1,)  # a model may work in place on its input
         output = functional_call(module, instead, inputs, context) if instead else module(*inputs, **context)
+    watch.check_order(image)
     return watch.seen(_scalar(output, score))
 
 
@@ -195,6 +197,27 @@ class _Watch:
 
         return hear
 
+    def check_order(self, image: Tensor) -> None:
+        """The last of the tokens that were taken for patches comes from the image; `image`: with a graph.
+
+        Raises:
+            ModelError: it does not, as where detection tokens follow the patches.
+        """
+        looked_at: set[Grid] = set()
+        for call in self._calls.values():
+            grid, tokens = call.grid, call.tensor[0]
+            if grid.layout != "tokens" or not grid.prefix or grid in looked_at:
+                continue
+            if not _comes_from(image, tokens):  # such as position embeddings
+                continue
+            looked_at.add(grid)  # later ones have mixed the tokens
+            if not _comes_from(image, tokens[-1]):
+                msg = (
+                    f"The order of the tokens of {type(self._module).__name__} is not understood: the last of its "
+                    f"{len(tokens)} tokens is none of {grid.size[0]}x{grid.size[1]} patches. No map can be made of them."
+                )
+                raise ModelError(msg)
+
     def seen(self, scalar: Tensor | None) -> Probe:
         """What was heard, held against the output.
 
@@ -226,6 +249,13 @@ class _Watch:
             if place.active and scalar is not None and _passes_all(scalar, calls[place.name].tensor)
         )
         return Probe(places, self._outputs, self._unplaced, next(trunk, None))
+
+
+def _comes_from(image: Tensor, tensor: Tensor) -> bool:
+    gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
+        (tensor * _noise(tensor)).sum(), image, retain_graph=True, allow_unused=True
+    )
+    return any(gradient is not None and bool(gradient.any()) for gradient in gradients)
 
 
 def _passes_all(scalar: Tensor, tensor: Tensor) -> bool:

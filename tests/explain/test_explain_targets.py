@@ -82,8 +82,8 @@ def test_a_target_is_the_scalar_it_says(net: _Net, case: str) -> None:
 
 def test_all_of_them_come_from_one_pass(net: _Net) -> None:
     calls: list[int] = []
-    handle = net.trunk.register_forward_hook(lambda _m, _i, _o: calls.append(1))
     targets = [target for target, _ in CASES.values()]
+    handle = net.trunk.register_forward_hook(lambda _m, _i, _o: calls.append(1))
     together = explain(net, IMAGES, targets=targets, layer="trunk")["gradcam"]
     handle.remove()
     assert len(calls) == 1
