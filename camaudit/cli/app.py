@@ -121,17 +121,34 @@ def run(
 
 
 @app.command()
-def check(config: Config, trust_code: TrustCode = False) -> None:
+def check(
+    config: Config,
+    sheet: Annotated[
+        Path | None, typer.Option(help="The contact sheet, a PNG; NAME.check.png beside the configuration.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write what was found as JSON, too.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print every problem, not the first ones of each kind.")
+    ] = False,
+    duplicates: Annotated[
+        bool, typer.Option(help="Look for images that show the same picture, in all splits.")
+    ] = True,
+    trust_code: TrustCode = False,
+) -> None:
     """Try everything without running: data, regions, model, one batch, cost; says every problem at once."""
-    from camaudit.cli.printing import describe_check, progress, say
-    from camaudit.config import load_config
-    from camaudit.runs import check as dry_run
+    from camaudit.cli.checked import describe_check
+    from camaudit.cli.printing import progress, say
+    from camaudit.runs import check_file
+    from camaudit.runs.checking.written import write_check
 
-    loaded = load_config(config)
     with progress() as shown:
-        found = dry_run(loaded, trust_code=trust_code, progress=shown)
-    say(describe_check(found))
-    if found.problems:
+        found = check_file(
+            config, trust_code=trust_code, duplicates=duplicates, everything=everything, progress=shown
+        )
+    say(describe_check(found, everything=everything))
+    for path in write_check(found, sheet or config.with_name(f"{config.stem}.check.png"), json):
+        say(f"written: {path}")
+    if found.problem_counts:
         raise typer.Exit(2)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from camaudit.explain import Method
     from camaudit.models.layers import TargetLayer
-    from camaudit.runs import Check, Progress, Run
+    from camaudit.runs import Progress, Run
     from camaudit.runs.images import ExplainedImage
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -94,30 +94,6 @@ def describe_run(run: Run) -> str:
     return "\n".join(lines)
 
 
-def describe_check(check: Check) -> str:
-    """Everything a dry run found."""
-    lines = [f"{name:14} {value}" for name, value in check.facts.items()]
-    if not check.regions.empty:
-        lines += [
-            "",
-            "regions",
-            check.regions.to_string(index=False, float_format=lambda share: f"{share:.3f}"),
-        ]
-    if not check.groups.empty:
-        lines += ["", "samples by group and label", check.groups.to_string(index=False)]
-    if check.seconds is not None:
-        lines += ["", f"measuring will take about {check.seconds / 60:.1f} minutes here"]
-    if check.unreadable:
-        lines += ["", f"{len(check.unreadable)} image(s) cannot be read and would be left out:"]
-        lines += [f"- {skipped.reason}" for skipped in check.unreadable]
-    if check.problems:
-        lines += ["", f"{len(check.problems)} problem(s) that stop an audit:"]
-        lines += [f"- {problem}" for problem in check.problems]
-    else:
-        lines += ["", "Nothing stops this audit."]
-    return "\n".join(lines).strip()
-
-
 def describe_methods(methods: Iterable[Method]) -> str:
     """One method a line."""
     rows = [("method", "by class", "randomised", "cost in forward passes", "grid", "source", "")]
@@ -138,7 +114,7 @@ def describe_methods(methods: Iterable[Method]) -> str:
         "randomised: whether the map changes when the weights are randomised (Adebayo et al. 2018): passes, fails, or open",
         "where nobody has shown it. smooth:METHOD is the mean of a method's raw maps over noisy copies of the image.",
     ]
-    return "\n".join([*_columns(rows), "", *notes])
+    return "\n".join([*columns(rows), "", *notes])
 
 
 def describe_layers(chosen: str, found: Sequence[TargetLayer]) -> str:
@@ -149,7 +125,7 @@ def describe_layers(chosen: str, found: Sequence[TargetLayer]) -> str:
         layout = layer.grid.layout.replace("_", " ")
         layout += f", {layer.grid.prefix} before the grid" if layer.grid.prefix else ""
         rows.append(("*" if layer.name == chosen else "", layer.name, f"{height}x{width}", layout))
-    return "\n".join([*_columns(rows), "", "* is the target layer that is found by itself."])
+    return "\n".join([*columns(rows), "", "* is the target layer that is found by itself."])
 
 
 def describe_images(images: Sequence[ExplainedImage]) -> str:
@@ -163,7 +139,8 @@ def describe_images(images: Sequence[ExplainedImage]) -> str:
     return "\n".join(lines)
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells, as lines in which the columns stand below each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

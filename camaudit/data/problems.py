@@ -61,7 +61,7 @@ class Problems:
     def __init__(self, kinds: Mapping[str, str] = KINDS, *, most: int | None = LISTED) -> None:
         collector = _collector.get()
         self._kinds = kinds
-        self.most = most if collector is None else collector.most
+        self.most: int | None = most if collector is None else collector.most
         self._counts: Counter[str] = Counter()
         self._listed: defaultdict[str, list[Problem]] = defaultdict(list)
 

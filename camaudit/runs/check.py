@@ -1,46 +1,54 @@
-"""The dry run: everything that is wrong, at once, and what the audit will cost."""
+"""The dry run: everything that is wrong, at once, what the dataset holds, and what the audit will cost."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence as SequenceOf
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import pandas as pd
+import torch
 
-from camaudit.config import parse_target
-from camaudit.data import Frame, batches, open_dataset, open_image
-from camaudit.data.masks import region_masks
-from camaudit.errors import CamauditError, DataError
+from camaudit.config import (
+    AuditConfig,
+    AuditSettings,
+    DataConfig,
+    ModelConfig,
+    RolesConfig,
+    load_sections,
+    parse_target,
+)
+from camaudit.data import Duplicates, open_dataset
+from camaudit.data.duplicates import grouped
+from camaudit.data.index import SampleIndex
+from camaudit.data.problems import LISTED, Problem, Problems, collecting
+from camaudit.data.roles import as_config, role_of_each
+from camaudit.errors import CamauditError
 from camaudit.explain import get_method
-from camaudit.measure import measured_regions
-from camaudit.models import open_model
-from camaudit.runs.device import enough_memory, full_precision
-from camaudit.runs.fit import check_labels, check_methods, check_targets, find_device
-from camaudit.runs.job import batch_size
-from camaudit.runs.measuring import measure_batch, settings_of
+from camaudit.models import open_model, target_layer
+from camaudit.runs.checking.cost import Cost, estimate
+from camaudit.runs.checking.counting import Counts, count
+from camaudit.runs.checking.kinds import LEAVES_OUT, STOPS
+from camaudit.runs.checking.sheet import draw_sheet
+from camaudit.runs.checking.tables import area_table, associations, crossed_table, group_table
+from camaudit.runs.fit import check_methods, check_target, find_device, unknown_labels
 from camaudit.runs.progress import Progress, Silent
-from camaudit.types import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import torch
+    import pandas as pd
 
-    from camaudit.config import AuditConfig
+    from camaudit.config.model import Task
     from camaudit.data import Dataset
     from camaudit.models import LoadedModel
-    from camaudit.types import Preprocessing, Sample
+    from camaudit.types import Sample
 
 T = TypeVar("T")
-_THREADS = 4
-_AHEAD = 64  # samples that are read before their turn
 
 
 @dataclass(frozen=True)
@@ -48,65 +56,275 @@ class Check:
     """What a dry run found.
 
     Attributes:
-        problems: one sentence each; an audit with any of these is refused.
-        unreadable: images that a run would leave out, unless it is strict.
+        problems: what an audit is refused for, the first ones of each kind (`camaudit.runs.checking.kinds.STOPS`).
+        problem_counts: how many of each kind there are.
+        left_out: images that a run would leave out, unless it is strict, the first ones of each kind (``LEAVES_OUT``).
+        left_out_counts: how many of each kind there are.
+        noticed: what the reader of the dataset went on without (`camaudit.data.problems.KINDS`).
+        noticed_counts: how many of each kind there are.
+        warnings: what should be known and stops nothing, a sentence each.
         facts: what was resolved, in order: name and value.
-        regions: one row a region: ``region, role, annotated, empty`` (numbers of samples), ``area`` (mean share of the
-            whole image, where it is not empty).
+        regions: one row a region: ``region, role, annotated, empty`` (numbers of images), and of its share of the image
+            where it is not empty ``mean, q25, median, q75``.
         groups: number of samples per label and value of each group column: ``group, value, label, n``.
-        seconds: estimated wall time of measuring the whole dataset; None where nothing could be tried.
+        crossed: the same of each pair of group columns: ``first, first_value, second, second_value, n``.
+        associations: Cramér's V of the label with each group column and of each pair of these, with its 95 % interval:
+            ``first, second, v, low, high, p, n``.
+        duplicates: samples of any split that show the same picture; None where they were not looked for.
+        cost: what the run will take; None where nothing could be tried.
+        sheet: the contact sheet as a PNG; None where no image can be shown.
     """
 
-    problems: tuple[str, ...]
-    unreadable: tuple[Skipped, ...]
-    facts: dict[str, str]
-    regions: pd.DataFrame
-    groups: pd.DataFrame
-    seconds: float | None
+    problems: tuple[Problem, ...]
+    problem_counts: Mapping[str, int]
+    left_out: tuple[Problem, ...] = ()
+    left_out_counts: Mapping[str, int] = field(default_factory=dict)
+    noticed: tuple[Problem, ...] = ()
+    noticed_counts: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    regions: pd.DataFrame = field(default_factory=lambda: area_table(None, {}))
+    groups: pd.DataFrame = field(default_factory=lambda: group_table(None))
+    crossed: pd.DataFrame = field(default_factory=lambda: crossed_table(None))
+    associations: pd.DataFrame = field(default_factory=lambda: associations(None))
+    duplicates: Duplicates | None = None
+    cost: Cost | None = None
+    sheet: bytes | None = None
 
 
-def check(config: AuditConfig, *, trust_code: bool = False, progress: Progress | None = None) -> Check:
+def check(
+    config: AuditConfig,
+    *,
+    trust_code: bool = False,
+    duplicates: bool = True,
+    everything: bool = False,
+    progress: Progress | None = None,
+) -> Check:
     """Try everything an audit needs, without writing anything.
 
-    Reads every image and mask, loads the model, and runs one batch, twice.
-    """
-    progress = progress or Silent()
-    problems: list[str] = []
+    Reads every image and mask once, loads the model, and runs one batch, twice.
 
-    def attempt(step: Callable[[], T]) -> T | None:
+    Args:
+        config: of the audit.
+        trust_code: as of `camaudit.load_model`.
+        duplicates: whether duplicates are looked for, in all splits: also in those that are not audited.
+        everything: whether every problem is kept, not only the first ones of each kind.
+        progress: who is told how far it is.
+    """
+    sections = {name: getattr(config, name) for name in AuditConfig.model_fields}
+    return _Checking(sections, trust_code=trust_code, everything=everything, progress=progress).done(
+        duplicates
+    )
+
+
+def check_file(
+    path: Path,
+    *,
+    trust_code: bool = False,
+    duplicates: bool = True,
+    everything: bool = False,
+    progress: Progress | None = None,
+) -> Check:
+    """`check` of a YAML file; where a section of it cannot be used, the others are tried all the same.
+
+    Raises:
+        ConfigError: the file is missing or no YAML.
+    """
+    sections, problems = load_sections(path)
+    checking = _Checking(sections, trust_code=trust_code, everything=everything, progress=progress)
+    for problem in problems:
+        checking.stops.add("config", "", problem)
+    return checking.done(duplicates)
+
+
+class _Checking:
+    """A dry run while it goes on."""
+
+    def __init__(
+        self, sections: Mapping[str, object], *, trust_code: bool, everything: bool, progress: Progress | None
+    ) -> None:
+        self.model_of, self.data_of = sections.get("model"), sections.get("data")
+        self.roles, self.settings = sections.get("roles"), sections.get("audit")
+        self._trust_code = trust_code
+        self._progress = progress or Silent()
+        most = None if everything else LISTED
+        self.stops, self._left_out = Problems(STOPS, most=most), Problems(LEAVES_OUT, most=most)
+
+    def done(self, duplicates: bool) -> Check:  # noqa: FBT001 - said once, above
+        device, model = self._device(), self._model()
+        data = self._data()
+        if model is not None and isinstance(self.settings, AuditSettings):
+            self._attempt("method", partial(self._methods_fit, model))
+        classes, task = self._classes(model)
+        self._targets(classes, task)
+        facts = {"samples": f"{len(data)}"} if data is not None else {}
+        facts |= _model_facts(model) if model is not None else {}
+        if data is None:
+            return self._check(facts)
+        whole = self._whole(data) if duplicates else data
+        counts = self._count(data, whole, model, classes, task, duplicates=duplicates)
+        found = _duplicates(whole, counts) if duplicates else None
+        recipe = model.preprocessing if model is not None else None
+        cost = None
+        if model is not None and device is not None and not self.stops.counts:
+            cost = self._attempt("batch", lambda: estimate(data, model, self._config(), device))
+            facts["device"] = str(device)
+        return self._check(
+            facts,
+            noticed=data.problems,
+            noticed_counts=data.problem_counts,
+            warnings=tuple(found.warnings()) if found else (),
+            regions=area_table(counts, data.regions),
+            groups=group_table(counts),
+            crossed=crossed_table(counts),
+            associations=associations(counts),
+            duplicates=found,
+            cost=cost,
+            sheet=draw_sheet(whole.samples, counts, data.regions, recipe),
+        )
+
+    def _check(self, facts: Mapping[str, str], **found: object) -> Check:
+        return Check(
+            self.stops.listed,
+            self.stops.counts,
+            self._left_out.listed,
+            self._left_out.counts,
+            facts=facts,
+            **found,  # type: ignore[arg-type]  # fields of Check
+        )
+
+    def _attempt(self, kind: str, step: Callable[[], T]) -> T | None:
         try:
             return step()
         except CamauditError as error:
-            problems.append(str(error))
+            # what finds several says each in a line of its own
+            lines = str(error).splitlines() if kind in {"data", "role"} else [str(error)]
+            for line in lines:
+                self.stops.add(kind, "", line)
             return None
 
-    for method in config.audit.methods:
-        attempt(partial(get_method, method))
-    device = attempt(lambda: find_device(config.audit.device))
-    data = attempt(lambda: open_dataset(config.data, config.roles))
-    model = attempt(lambda: open_model(config.model, trust_code=trust_code))
-    facts: dict[str, str] = {}
-    unreadable: tuple[Skipped, ...] = ()
-    regions = pd.DataFrame(columns=["region", "role", "annotated", "empty", "area"])
-    seconds = None
-    if data is not None:
-        facts["samples"] = str(len(data))
-        unreadable, regions, sizes = _read_all(data, progress)
+    def _device(self) -> torch.device | None:
+        settings = self.settings
+        if not isinstance(settings, AuditSettings):
+            return None
+        for method in settings.methods:
+            self._attempt("method", partial(get_method, method))
+        return self._attempt("device", lambda: find_device(settings.device))
+
+    def _model(self) -> LoadedModel | None:
+        section = self.model_of
+        if not isinstance(section, ModelConfig):
+            return None
+        return self._attempt("model", lambda: open_model(section, trust_code=self._trust_code))
+
+    def _methods_fit(self, model: LoadedModel) -> None:
+        if isinstance(self.settings, AuditSettings) and "method" not in self.stops.counts:
+            check_methods(self.settings.methods, model)
+
+    def _classes(self, model: LoadedModel | None) -> tuple[tuple[str, ...], Task]:
         if model is not None:
-            problems += _mixed_frames(sizes, model.preprocessing)
-        classes, task = model.classes if model else tuple(config.model.classes), config.model.task
-        targets = [parse_target(target) for target in config.audit.targets]
-        attempt(lambda: check_labels(data, classes, task=task))
-        attempt(lambda: check_targets(data, targets, classes, task=task))
-        if len(unreadable) == len(data):
-            problems.append(f"None of the {len(data)} images can be read. The first: {unreadable[0].reason}")
-    if model is not None:
-        attempt(lambda: check_methods(config.audit.methods, model))
-        facts |= _model_facts(model)
-    if data is not None and model is not None and device is not None and not problems:
-        seconds = attempt(lambda: _one_batch(data, model, config, device))
-        facts["device"] = str(device)
-    return Check(tuple(problems), unreadable, facts, regions, _group_table(data), seconds)
+            return model.classes, model.task
+        section = self.model_of
+        return (
+            (tuple(section.classes), section.task) if isinstance(section, ModelConfig) else ((), "multiclass")
+        )
+
+    def _targets(self, classes: Sequence[str], task: Task) -> None:
+        if isinstance(self.settings, AuditSettings) and classes:
+            for target in self.settings.targets:
+                self._attempt("target", partial(check_target, parse_target(target), classes, task=task))
+
+    def _data(self) -> Dataset | None:
+        """The dataset, read without its roles: what is wrong with these is then said beside all else."""
+        source, roles = self.data_of, self.roles
+        if not isinstance(source, DataConfig):
+            return None
+        with collecting(self.stops):
+            data = self._attempt("data", lambda: open_dataset(source, RolesConfig()))
+        if data is None or not isinstance(roles, RolesConfig):
+            return data
+        names = list(data.regions)
+        found = self._attempt("role", lambda: role_of_each(names, roles, where=str(source.path)))
+        return data if found is None else replace(data, roles=as_config(found))
+
+    def _whole(self, data: Dataset) -> Dataset:
+        """The dataset with all its splits."""
+        source = data.source
+        if source.split is None:
+            return data
+        with suppress(CamauditError), collecting(Problems(STOPS)):
+            return open_dataset(source.model_copy(update={"split": None}), RolesConfig())
+        return data
+
+    def _count(
+        self,
+        data: Dataset,
+        whole: Dataset,
+        model: LoadedModel | None,
+        classes: Sequence[str],
+        task: Task,
+        *,
+        duplicates: bool,
+    ) -> Counts:
+        split = None if whole is data else data.source.split
+        settings = self.settings
+        wanted = isinstance(settings, AuditSettings) and "label" in settings.targets
+
+        def each(place: int, sample: Sample) -> None:
+            if wanted and sample.label is None:
+                self.stops.add("no-label", place_of(whole, place), f"the sample {sample.id} has no label.")
+            for label in unknown_labels(sample.label, classes, task=task) if classes else ():
+                self.stops.add("label", place_of(whole, place), _unknown(label, classes, task))
+
+        counts = count(
+            whole.samples,
+            audited=lambda sample: split is None or sample.split == split,
+            groups=data.groups,
+            regions=list(data.regions),
+            recipe=model.preprocessing if model is not None else None,
+            fingerprints=duplicates,
+            left_out=self._left_out,
+            where=partial(place_of, whole),
+            each=each,
+            progress=lambda done: self._progress.update("check", done, len(whole)),
+        )
+        if counts.left_out == counts.samples:
+            first = self._left_out.listed[0].message
+            self.stops.add(
+                "images", "", f"None of the {counts.samples} images can be read. The first: {first}"
+            )
+        if len(counts.frames) > 1:
+            self.stops.add("frame", "", _mixed(counts.frames))
+        return counts
+
+    def _config(self) -> AuditConfig:
+        return AuditConfig.model_construct(
+            model=self.model_of, data=self.data_of, roles=self.roles, audit=self.settings
+        )
+
+
+def place_of(data: Dataset, place: int) -> str:
+    """File and row of the sample at a place; its id where it lies in memory."""
+    samples = data.samples
+    return samples.where(place) if isinstance(samples, SampleIndex) else samples[place].id
+
+
+def _unknown(label: str, classes: Sequence[str], task: Task) -> str:
+    if task == "regression":
+        return f"the label {label!r} is not {len(classes)} number(s), the true value of each output."
+    close = get_close_matches(label, classes, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"the classes are {', '.join(classes[:20])}."
+    return f"the label {label!r} is none of the model's classes; {hint}"
+
+
+def _mixed(frames: Mapping[tuple[int, int], str]) -> str:
+    """The problem of images that have different sizes in the model's frame, which no batch can hold."""
+    shown = [f"{width}x{height} of {image}" for (height, width), image in islice(frames.items(), 3)]
+    more = ", ..." if len(frames) > len(shown) else ""
+    return (
+        f"The images have {len(frames)} different sizes in the model's frame ({', '.join(shown)}{more}). "
+        "Set model.preprocessing.crop, or resize to a height and a width."
+    )
 
 
 def _model_facts(model: LoadedModel) -> dict[str, str]:
@@ -115,112 +333,39 @@ def _model_facts(model: LoadedModel) -> dict[str, str]:
     facts = {
         "model": model.name,
         "task": f"{model.task}: {', '.join(model.classes[:6])}{', ...' if len(model.classes) > 6 else ''}",
-        "target layer": model.target_layer or "none: its layers cannot be looked into",
+        "target layer": _layer(model),
         "preprocessing": f"resize {recipe.resize}, crop {recipe.crop}, {recipe.interpolation}, "
         f"mean {recipe.mean}, std {recipe.std} (from {model.preprocessing_of})",
     }
     return facts | ({"weights": "; ".join(model.notes)} if model.notes else {})
 
 
-def _read_all(
-    data: Dataset, progress: Progress
-) -> tuple[tuple[Skipped, ...], pd.DataFrame, dict[tuple[int, int], Path]]:
-    """What cannot be read, the table of the regions, and each size of an image with the first one that has it."""
-    names = tuple(data.regions)
-    unreadable: list[Skipped] = []
-    sizes: dict[tuple[int, int], Path] = {}
-    area = np.full((len(data), len(names)), np.nan)
-    for row, found in enumerate(_looked_at(data.samples)):
-        if isinstance(found, Skipped):
-            unreadable.append(found)
-        else:
-            sizes.setdefault(found.size, data.samples[row].image)
-            area[row] = [found.areas.get(name, np.nan) for name in names]
-        if (row + 1) % _AHEAD == 0 or row + 1 == len(data):
-            progress.update("check", row + 1, len(data))
-    rows = [
-        {
-            "region": name,
-            "role": role,
-            "annotated": int((~np.isnan(area[:, column])).sum()),
-            "empty": int((area[:, column] == 0).sum()),
-            "area": float(area[area[:, column] > 0, column].mean())
-            if (area[:, column] > 0).any()
-            else np.nan,
-        }
-        for column, (name, role) in enumerate(data.regions.items())
-    ]
-    table = pd.DataFrame(rows, columns=["region", "role", "annotated", "empty", "area"])
-    return tuple(unreadable), table, sizes
+def _layer(model: LoadedModel) -> str:
+    if not model.target_layer:
+        return "none: its layers cannot be looked into"
+    side = model.preprocessing.crop or model.preprocessing.resize or 224
+    height, width = (side, side) if isinstance(side, int) else side
+    example = model.inputs(torch.zeros(1, height, width, 3, dtype=torch.uint8))
+    with suppress(CamauditError):
+        grid = target_layer(model.module, model.target_layer, example).grid
+        return f"{model.target_layer}, maps of {grid.size[0]}x{grid.size[1]}"
+    return model.target_layer
 
 
-@dataclass(frozen=True)
-class _Look:
-    """The (height, width) of an image and the shares of it that its regions take, all in its own frame."""
+class _At(SequenceOf["Sample"]):
+    """Samples at some places of a dataset, made when they are asked for."""
 
-    size: tuple[int, int]
-    areas: dict[str, float]
+    def __init__(self, samples: Sequence[Sample], places: Sequence[int]) -> None:
+        self._samples, self._places = samples, places
 
+    def __len__(self) -> int:
+        return len(self._places)
 
-def _looked_at(samples: Sequence[Sample]) -> Iterator[_Look | Skipped]:
-    waiting: deque[Future[_Look | Skipped]] = deque()
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for sample in samples:
-            waiting.append(pool.submit(_look, sample))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    def __getitem__(self, at: Any) -> Any:
+        return self._samples[self._places[at]]
 
 
-def _look(sample: Sample) -> _Look | Skipped:
-    try:
-        image = open_image(sample.image)
-        size = (image.height, image.width)
-        masks = region_masks(sample.regions, size, image=str(sample.image))
-    except DataError as error:
-        return Skipped(sample.id, str(sample.image), str(error))
-    return _Look(size, {name: float(mask.mean()) for name, mask in masks.items()})
-
-
-def _mixed_frames(sizes: Mapping[tuple[int, int], Path], recipe: Preprocessing) -> list[str]:
-    """The problem of images that have different sizes in the model's frame, which no batch can hold."""
-    frames: dict[tuple[int, int], Path] = {}
-    for size, image in sizes.items():
-        frames.setdefault(Frame.of(size, recipe).crop, image)
-    if len(frames) < 2:
-        return []
-    shown = [f"{width}x{height} of {image}" for (height, width), image in islice(frames.items(), 3)]
-    more = ", ..." if len(frames) > len(shown) else ""
-    msg = (
-        f"The images have {len(frames)} different sizes in the model's frame ({', '.join(shown)}{more}). "
-        "Set model.preprocessing.crop, or resize to a height and a width."
-    )
-    return [msg]
-
-
-def _one_batch(data: Dataset, model: LoadedModel, config: AuditConfig, device: torch.device) -> float:
-    """Seconds for the whole dataset, from one batch; what the first pass costs beyond the second comes once."""
-    parts, roles = measured_regions(data.regions)
-    settings = settings_of(config, data.groups, roles, device)
-    size = batch_size(config, device)
-    whole = (batch for batch in batches(data.samples, model.preprocessing, parts, size) if batch.samples)
-    batch = next(whole)  # an image can be read: else there was a problem
-    with full_precision(), enough_memory(size):
-        model.module.to(device)
-        measure_batch(batch, model, settings)
-        started = time.perf_counter()
-        measure_batch(batch, model, settings)
-        spent = time.perf_counter() - started
-    model.module.to("cpu")
-    return spent / len(batch.samples) * len(data)
-
-
-def _group_table(data: Dataset | None) -> pd.DataFrame:
-    rows = [
-        {"group": group, "value": value, "label": sample.label, "n": 1}
-        for sample in (data.samples if data is not None else ())
-        for group, value in sample.groups.items()
-    ]
-    table = pd.DataFrame(rows, columns=["group", "value", "label", "n"])
-    return table.groupby(["group", "value", "label"], dropna=False)["n"].sum().reset_index()
+def _duplicates(data: Dataset, counts: Counts) -> Duplicates:
+    samples = _At(data.samples, counts.places)
+    flat = tuple(samples[at].id for at, known in enumerate(counts.prints) if known.pattern is None)
+    return Duplicates(grouped(samples, counts.prints), (), flat, len(counts.prints))

@@ -55,12 +55,8 @@ def check_labels(data: Dataset, classes: Sequence[str], *, task: Task = "multicl
         return
     unknown: dict[str, list[str]] = {}
     for sample in data.samples:
-        if sample.label is None:
-            continue
-        several = labels_of(sample.label) or (sample.label,)
-        for label in several if task == "multilabel" else (sample.label,):
-            if label not in classes:
-                unknown.setdefault(label, []).append(sample.id)
+        for label in unknown_labels(sample.label, classes, task=task):
+            unknown.setdefault(label, []).append(sample.id)
     if unknown:
         what = "; ".join(
             f"{label!r} of {ids[0]}" + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
@@ -71,6 +67,16 @@ def check_labels(data: Dataset, classes: Sequence[str], *, task: Task = "multicl
             "Correct the labels, or name the classes as the labels do."
         )
         raise DataError(msg)
+
+
+def unknown_labels(label: str | None, classes: Sequence[str], *, task: Task = "multiclass") -> list[str]:
+    """Which labels of one sample the model has no class for; of a regression the label, where it is not its outputs' values."""
+    if task == "regression":
+        return [] if values_of(label, len(classes)) is not None else [str(label)]
+    if label is None:
+        return []
+    several = (labels_of(label) or (label,)) if task == "multilabel" else (label,)
+    return [of for of in several if of not in classes]
 
 
 def _check_values(data: Dataset, outputs: Sequence[str]) -> None:
@@ -120,16 +126,25 @@ def check_targets(
         DataError: the label is asked for but not known, a class does not exist, or the task has no such target.
     """
     for target in targets if classes else ():
-        if (target.kind == "output") != (task == "regression") and target.kind != "contrast":
-            named = f"output:{classes[0]}" if task == "regression" else f"class:{classes[0]}"
-            what = "has outputs and no classes" if task == "regression" else "has classes"
-            msg = f"The target {target.id!r} does not fit: a model of task {task} {what}. Name {named} in audit.targets."
-            raise DataError(msg)
-        for name in target.classes:
-            if name not in classes:
-                msg = f"The target {target.id!r} names {name!r}, which is no class: {', '.join(classes)}."
-                raise DataError(msg)
+        check_target(target, classes, task=task)
         missing = [sample.id for sample in data.samples if sample.label is None]
         if target.kind == "label" and missing:
             msg = f"The target 'label' needs labels, and {len(missing)} sample(s) have none, such as {missing[0]}."
+            raise DataError(msg)
+
+
+def check_target(target: OutputTarget, classes: Sequence[str], *, task: Task = "multiclass") -> None:
+    """A target can be had of a model's classes.
+
+    Raises:
+        DataError: a class does not exist, or the task has no such target.
+    """
+    if (target.kind == "output") != (task == "regression") and target.kind != "contrast":
+        named = f"output:{classes[0]}" if task == "regression" else f"class:{classes[0]}"
+        what = "has outputs and no classes" if task == "regression" else "has classes"
+        msg = f"The target {target.id!r} does not fit: a model of task {task} {what}. Name {named} in audit.targets."
+        raise DataError(msg)
+    for name in target.classes:
+        if name not in classes:
+            msg = f"The target {target.id!r} names {name!r}, which is no class: {', '.join(classes)}."
             raise DataError(msg)

@@ -108,15 +108,15 @@ def test_run_refuses_the_run_that_is_there(
     assert tree(home / "runs") == before
 
 
-def test_check_says_what_an_audit_would_do_and_writes_nothing(home: Path) -> None:
+def test_check_says_what_an_audit_would_do_and_writes_a_sheet(home: Path, tmp_path: Path) -> None:
     before = tree(home)
-    code, said, message = here("check", home / "audit.yaml")
+    code, said, message = here("check", home / "audit.yaml", "--sheet", tmp_path / "sheet.png")
     assert code == 0, message
     for part in (
         "samples        24",
         "target layer ",
         "resize 64, crop 64",
-        "shape    object",
+        "shape   object",
         "colour",
         "minutes here",
     ):
@@ -124,9 +124,10 @@ def test_check_says_what_an_audit_would_do_and_writes_nothing(home: Path) -> Non
     assert "Nothing stops this audit." in said
     assert plain(said)
     assert tree(home) == before
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_check_says_every_problem_at_once_and_writes_nothing(tmp_path: Path) -> None:
+def test_check_says_every_problem_at_once(tmp_path: Path) -> None:
     audit = {"methods": ["gradcamm", "camm"], "targets": ["class:ring"], "device": "tpu"}
     config = small_audit.write_audit(tmp_path, count=12, audit=audit, model={"weights": "no.pt"})
     table = tmp_path / "table.csv"
@@ -137,13 +138,14 @@ def test_check_says_every_problem_at_once_and_writes_nothing(tmp_path: Path) -> 
     code, said, message = here("check", config)
     assert code == 2
     for part in (
-        *("'gradcamm'", "'camm'", "'tpu'", "no.pt does not exist", "'disk' of s00 and 5 more", "'ring'"),
-        *("6 problem(s) that stop an audit", "2 image(s) cannot be read", "03.png does not exist", "04.png"),
+        *("'gradcamm'", "'camm'", "'tpu'", "no.pt does not exist", "row 2: the label 'disk'", "'ring'"),
+        *("no class for: 6", "  and 1 more; print every one with --all", "11 problem(s) that stop an audit"),
+        *("2 image(s) cannot be read", "03.png does not exist", "04.png"),
     ):
         assert part in said, said
     assert "Nothing stops" not in said
     assert "Traceback" not in message
-    assert tree(tmp_path) == before
+    assert tree(tmp_path).keys() - before.keys() == {"audit.check.png"}
 
 
 def test_report_writes_where_it_is_told(

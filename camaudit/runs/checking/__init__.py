@@ -1,0 +1,1 @@
+"""The parts of a dry run: what is counted, what an audit will cost, and the contact sheet."""
