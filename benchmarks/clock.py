@@ -49,18 +49,33 @@ def settled() -> Iterator[None]:
 
 
 def in_turn(
-    calls: Mapping[str, Callable[[], object]], device: torch.device, *, rounds: int, limit: float
+    calls: Mapping[str, Callable[[], object]],
+    device: torch.device,
+    *,
+    first: Mapping[str, float],
+    rounds: int,
+    limit: float,
 ) -> dict[str, Timing]:
     """Time several calls in turn.
 
     Args:
         calls: the first is the one the others are measured by.
         device: whose work is waited for.
-        rounds: of all calls, after one to warm up where that takes less than a tenth of the limit.
+        first: seconds of one call of each, made to warm up. They count where they took more than a tenth of the limit.
+        rounds: of all calls.
         limit: seconds after which no new round begins; one is always made.
     """
-    found = _seconds(calls, device, rounds=rounds, limit=limit)
-    base = found[next(iter(calls))]
+    names = list(calls)
+    start = time.perf_counter() - sum(first.values())
+    long = sum(first.values()) > limit / 10
+    found: dict[str, list[float]] = {name: [first[name]] if long else [] for name in names}
+    while len(found[names[0]]) < rounds:
+        if found[names[0]] and time.perf_counter() - start > limit:
+            break
+        shift = len(found[names[0]]) % len(names)
+        for name in names[shift:] + names[:shift]:
+            found[name].append(once(calls[name], device))
+    base = found[names[0]]
     timings = {}
     for name, seconds in found.items():
         ratios = [own / other for own, other in zip(seconds, base, strict=True)]
@@ -68,25 +83,6 @@ def in_turn(
             statistics.median(seconds), statistics.median(ratios), len(seconds), (min(ratios), max(ratios))
         )
     return timings
-
-
-def _seconds(
-    calls: Mapping[str, Callable[[], object]], device: torch.device, *, rounds: int, limit: float
-) -> dict[str, list[float]]:
-    names = list(calls)
-    found: dict[str, list[float]] = {name: [] for name in names}
-    start = time.perf_counter()
-    warm = {name: once(calls[name], device) for name in names}
-    if sum(warm.values()) > limit / 10:
-        for name in names:
-            found[name].append(warm[name])
-    while len(found[names[0]]) < rounds:
-        if found[names[0]] and time.perf_counter() - start > limit:
-            break
-        shift = len(found[names[0]]) % len(names)
-        for name in names[shift:] + names[:shift]:
-            found[name].append(once(calls[name], device))
-    return found
 
 
 def once(call: Callable[[], object], device: torch.device) -> float:

@@ -1,6 +1,6 @@
 """How far camaudit is from the slow twins of the formulas, and from its peers, by method and architecture.
 
-``python -m benchmarks.conformance [--json FILE] [--markdown FILE]``
+``python -m benchmarks.conformance [--json FILE] [--markdown FILE]``; what the JSON file holds is not computed again.
 
 Networks of `benchmarks.networks`: narrow, random weights, float64, two images, a layer whose gradient varies from place to
 place. A distance is the largest difference of two maps over the largest value of either.
@@ -115,7 +115,7 @@ def table(results: Mapping[str, Mapping[str, Mapping[str, float | str]]], agains
         f"| --- |{' --- |' * (len(BUILT) + 1)}",
     ]
     for method in methods:
-        cells = [_cell(results[method][name].get(against)) for name in BUILT]
+        cells = [_cell(results[method].get(name, {}).get(against)) for name in BUILT]
         said = "the paper's" if against == "twin" else FORMULAS.get((against, method), "the same")
         lines.append(f"| {method} | {' | '.join(cells)} | {said} |")
     return lines
@@ -166,14 +166,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--networks", nargs="+", default=list(BUILT), choices=list(BUILT))
     chosen = parser.parse_args(arguments)
     results: dict[str, dict[str, dict[str, float | str]]] = {}
+    if chosen.json and chosen.json.exists():
+        results = json.loads(chosen.json.read_text())
     for method in chosen.methods:
-        results[method] = {name: {} for name in BUILT}
+        results.setdefault(method, {})
         for name in chosen.networks:
-            results[method][name] = row(method, name)
-            print(f"{method} {name} {results[method][name]}", file=sys.stderr, flush=True)
+            if name not in results[method]:
+                results[method][name] = row(method, name)
+                print(f"{method} {name} {results[method][name]}", file=sys.stderr, flush=True)
+        if chosen.json:
+            chosen.json.write_text(json.dumps(results, indent=1))
     text = markdown(results)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(results, indent=1))
     if chosen.markdown:
         chosen.markdown.write_text(text)
     else:

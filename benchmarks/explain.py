@@ -133,20 +133,28 @@ def measured(row: Row, case: Case, arguments: argparse.Namespace) -> dict[str, A
         if seconds > arguments.limit:
             left_out = {name: f"about {seconds:.0f} s" for name in found if name not in {FORWARD, OURS}}
             found = {name: call for name, call in found.items() if name not in left_out}
-    timings, failed = {}, {}
-    for name in list(found)[1:]:
+    first: dict[str, float] = {}
+    peaks: dict[str, float] = {}
+    failed: dict[str, str] = {}
+    found[FORWARD]()
+    for name, call in list(found.items()):
+
+        def timed(name: str = name, call: Callable[[], object] = call) -> None:
+            first[name] = once(call, device)
+
         try:
-            once(found[name], device)
+            peaks[name] = peak(timed, device)
         except Exception as error:  # noqa: BLE001 - a library that cannot do it is part of the result
             failed[name] = f"{type(error).__name__}: {error}".split("\n", 1)[0][:120]
             del found[name]
-    timings = in_turn(found, device, rounds=arguments.repeats, limit=arguments.limit)
+            first.pop(name, None)
+    timings = in_turn(found, device, first=first, rounds=arguments.repeats, limit=arguments.limit)
     multiples = {name: timing.multiple for name, timing in timings.items()}
     return {
         "layer": case.layer,
         "images": len(case.images),
         "timings": {name: asdict(timing) for name, timing in timings.items()},
-        "peaks": {name: peak(call, device) for name, call in found.items()} if row.memory else {},
+        "peaks": peaks if row.memory else {},
         "left_out": left_out,
         "failed": failed,
         "bound": row.bound.verdict(multiples) if OURS in multiples else "failed",

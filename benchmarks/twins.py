@@ -34,7 +34,9 @@ class Rest(nn.Module):
     def forward(self, activation: Tensor) -> Tensor:
         """(1, classes)."""
         handle = self.case.module.register_forward_hook(
-            lambda _module, _inputs, output: self.case.grid.put(output, activation)
+            lambda _module, _inputs, output: self.case.grid.put(
+                output, activation.clone()
+            )  # a ReLU in place may follow
         )
         with torch.no_grad():
             scores: Tensor = self.case.model(self.image[None])
@@ -99,11 +101,12 @@ def _rise(case: Case, image: Tensor, target: int) -> Tensor:
 
 
 def _sequence(case: Case) -> nn.Sequential:
-    """A sequence of sequences as one: what the twins that go back layer by layer need."""
+    """A sequence of sequences as one, nothing of it in place: what the twins that go back layer by layer need."""
     assert isinstance(case.model, nn.Sequential)
-    return nn.Sequential(
-        *(leaf for part in case.model for leaf in (part if isinstance(part, nn.Sequential) else [part]))
-    )
+    leaves = []
+    for part in case.model:
+        leaves += list(part) if isinstance(part, nn.Sequential) else [part]
+    return nn.Sequential(*(nn.ReLU() if isinstance(leaf, nn.ReLU) else leaf for leaf in leaves)).eval()
 
 
 def _modified(rule: str) -> Callable[[Case, Tensor, int], Tensor]:
