@@ -116,7 +116,7 @@ def forward(
         for listener in listeners:
             stack.enter_context(listener)
         # a model may work in place on what it is given
-        output = network(inputs.clone() if graph == "input" else inputs, rows)
+        output = network(inputs.clone(), rows)
     for name in (*network.layers, *network.watched):
         if name not in heard.taps and name not in heard.watched:
             kind = type(network.module).__name__

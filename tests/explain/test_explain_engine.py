@@ -100,6 +100,15 @@ def test_the_model_is_untouched_after_an_exception_inside_the_forward() -> None:
     trace.assert_untouched()
 
 
+@pytest.mark.parametrize("methods", [["gradcam"], ["eigencam", "rise"], ["gradient"]])
+def test_a_model_that_works_in_place_on_its_input_does_not_change_it(methods: list[str]) -> None:
+    model = nn.Sequential(nn.Hardtanh(inplace=True), *_net())
+    images = IMAGES.clone()
+    options = {"rise": {"masks": 8}} if "rise" in methods else None
+    explain(model, images, methods=methods, targets=[0], options=options)
+    assert torch.equal(images, IMAGES)
+
+
 def test_the_inputs_are_untouched() -> None:
     images = IMAGES.clone().requires_grad_()
     explain(_net(), images, methods=METHODS, targets=[0])
