@@ -34,12 +34,12 @@ LAST = {"ResNet": "layer4", "RegNet": "trunk_output"}
 SIGNED = {"gradient", "guided_backprop", "deconvnet"}
 
 
-def distance(one: Tensor, other: Tensor) -> float:
-    """Largest difference over the largest value of either; NaN where the shapes differ."""
+def distance(one: Tensor, other: Tensor) -> float | str:
+    """Largest difference over the largest value of either; a word where there is nothing to compare."""
     if one.shape != other.shape:
-        return float("nan")
+        return "no map"
     largest = max(float(one.abs().max()), float(other.abs().max()))
-    return float((one - other).abs().max()) / largest if largest else 0.0
+    return float((one - other).abs().max()) / largest if largest else "both empty"
 
 
 def ours(of: Case, method: str) -> Tensor:
@@ -124,9 +124,7 @@ def table(results: Mapping[str, Mapping[str, Mapping[str, float | str]]], agains
 def _cell(found: float | str | None) -> str:
     if found is None:
         return "–"
-    if isinstance(found, str):
-        return found
-    return "no map" if found != found else f"{found:.0e}"  # noqa: PLR0124 - NaN: another shape
+    return found if isinstance(found, str) else f"{found:.0e}"
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -140,7 +138,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         (
             "Written by `python -m benchmarks.conformance`. Ten narrow networks with random weights (batch norms, scales and "
             "biases none of them trivial), float64, two images, a layer behind which the gradient varies from place to place. A "
-            "number is the largest difference of two maps over the largest value of either; “–”: not compared. "
+            "number is the largest difference of two maps over the largest value of either; “–”: not compared; “both empty”: neither map shows anything (what speaks for the class is nowhere positive). "
             f"Versions: {versions}. The same comparisons are tests in `tests/explain/test_explain_peers.py`."
         ),
         "",

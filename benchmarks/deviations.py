@@ -26,7 +26,7 @@ FORMULAS: Mapping[tuple[str, str], str] = {
     (
         "pytorch-grad-cam",
         "fullgrad",
-    ): "each channel rescaled by itself (compared after rescaling ours to [0, 1])",
+    ): "each channel rescaled by itself; layers of exactly the types Conv2d and BatchNorm2d (compared after rescaling ours to [0, 1])",
     (
         "pytorch-grad-cam",
         "finercam",
@@ -71,6 +71,10 @@ FURTHER: Sequence[str] = (
     (
         "pytorch-grad-cam, Score-CAM: its hooks keep the activations of every masked batch until the next call: memory grows with "
         "channels times images."
+    ),
+    (
+        "pytorch-grad-cam, FullGrad: layers are found by their exact type, so that timm's batch norms (`BatchNormAct2d`) and "
+        "layer norms are left out: of timm's EfficientNet-Lite0 no bias at all is counted."
     ),
     (
         "pytorch-grad-cam, guided backpropagation: the first image only; asks for and adds to the gradient of the caller's own "
