@@ -91,7 +91,7 @@ FURTHER: Sequence[str] = (
     "pytorch-grad-cam: Eigen-CAM computes the full matrix of right singular vectors (channels × channels) and returns float32 of float64 (the former read in its source).",
     (
         "captum: Grad-CAM of (batch, tokens, channels) averages over channels and sums over tokens, without a word; the ReLU is off "
-        "by default; Guided Grad-CAM enlarges by the nearest neighbour."
+        "by default, and Guided Grad-CAM enlarges by the nearest neighbour (both read in its source)."
     ),
     "captum: integrated gradients of a float64 model takes its steps in float32 (1e-8 off).",
 )

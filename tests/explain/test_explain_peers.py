@@ -634,7 +634,7 @@ def test_subtracting_the_minimum_moves_mass_and_only_peers_do_it() -> None:
     assert (share - moved).abs().amax() > 0.02  # of the map, in its upper row
 
 
-def test_guided_gradcam_of_captum_multiplies_three_channels_and_enlarges_by_nearest() -> None:
+def test_guided_gradcam_of_captum_is_signed_guided_backprop_times_our_gradcam() -> None:
     model, images = small(), noise(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
