@@ -151,11 +151,13 @@ class Region:
         name: such as ``stethoscope`` or ``hair``.
         role: ``object`` (what the model should use), ``attribute`` (what it should not), ``context`` (the rest).
         shape: a boolean array (height, width) of the image, or where such a mask comes from.
+        made_by: the provider that made it, such as ``segmentation``; None: it was annotated.
     """
 
     name: str
     role: Role
     shape: Shape
+    made_by: str | None = None
 
     @property
     def instances(self) -> int | None:
@@ -410,6 +412,7 @@ class RunManifest:
         skipped: the images that could not be audited.
         warnings: what the reader of the run should know, one sentence each.
         seconds: wall time of each stage that is done.
+        made_by: the provider of every region that was not annotated, of unions their parts' joined by ``+``.
     """
 
     schema_version: int
@@ -433,6 +436,7 @@ class RunManifest:
     skipped: tuple[Skipped, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    made_by: Mapping[str, str] = field(default_factory=dict)
 
 
 class AuditedRun(Protocol):

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from camaudit.config.base import Name, Options, RegionName, Section, once
 from camaudit.config.formats import FORMATS, AnyOptions, Format, NoOptions
+from camaudit.config.providers import AnyProvider
 
 if TYPE_CHECKING:
     from camaudit.types import Role
@@ -92,6 +93,7 @@ class DataConfig(Section):
         regions: where regions come from: a legend of indexed masks, or region name to mask column (tables), or to one
             or several categories (formats with categories; every category where left out).
         derive: region name to an expression of other regions, such as ``not (bird or "tall grass")``.
+        provide: region name to what makes it where nobody annotated it, see `camaudit.config.providers`.
         split: audit only the samples of this split.
         allow_outside: whether images and masks may lie outside the dataset's folder.
         options: the keys that only this format has.
@@ -106,6 +108,7 @@ class DataConfig(Section):
     label_names: dict[_Text, Name] | None = None
     regions: Regions | None = None
     derive: dict[RegionName, str] = Field(default={})
+    provide: dict[RegionName, AnyProvider] = Field(default={})
     split: str | None = None
     allow_outside: bool = False
     options: AnyOptions = NoOptions(format="memory")

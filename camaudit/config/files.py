@@ -16,6 +16,7 @@ from camaudit.config.base import Options
 from camaudit.config.data import ColumnsConfig, DataConfig, LegendConfig, RolesConfig
 from camaudit.config.formats import OPTIONS
 from camaudit.config.model import ModelConfig, PreprocessingConfig
+from camaudit.config.providers import OPTIONS as PROVIDERS
 from camaudit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,11 +52,11 @@ def load_sections(path: Path) -> tuple[dict[str, BaseModel], list[str]]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             with suppress(ConfigError):
                 sections[name] = parse_section(kind, values.get(name, {}), where=str(path))
-    stand_in = {
+    stand_in: dict[str, Any] = {
         "model": ModelConfig.model_construct(weights=None),
         "data": DataConfig(format="memory"),
     }
-    whole = resolve_paths(AuditConfig.model_construct(**(stand_in | sections)), path.parent)
+    whole = resolve_paths(AuditConfig.model_construct(**stand_in | sections), path.parent)
     return {name: getattr(whole, name) for name in sections}, problems
 
 
@@ -77,7 +78,24 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         msg = f"{path} holds no settings. An audit's file has the sections model, data, roles and audit."
         raise ConfigError(msg)
+    if _size(values, {}) > _LARGEST:
+        msg = f"{path} is larger than {_LARGEST:,} values once its aliases (*name) are written out. Write out what is meant."
+        raise ConfigError(msg)
     return values
+
+
+_LARGEST = 100_000
+
+
+def _size(value: object, known: dict[int, int]) -> int:
+    """How many values there are, those behind an alias counted wherever it stands; one that holds itself has no end."""
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = _LARGEST + 1  # met again before it is counted: it holds itself
+        parts = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(of, known) for of in parts)
+    return known[id(value)]
 
 
 class _Loader(yaml.SafeLoader):
@@ -149,11 +167,15 @@ def _map_paths(config: AuditConfig, change: Callable[[Path], Path]) -> AuditConf
     regions = data.regions
     if isinstance(regions, LegendConfig) and regions.folder is not None:
         updates["regions"] = regions.model_copy(update={"folder": change(regions.folder)})
+    updates["provide"] = {
+        name: of.model_copy(update={key: change(path) for key, path in of if isinstance(path, Path)})
+        for name, of in data.provide.items()
+    }
     return config.model_copy(update={"model": model, "data": data.model_copy(update=updates)})
 
 
 # what pydantic adds to a key to say which member of a union was tried
-_TAGS = ("constrained-int", "literal[", "region[", "tuple[")
+_TAGS = ("constrained-int", "literal[", "provider[", "region[", "tuple[")
 
 
 def _problem(detail: Any, section: type[BaseModel]) -> tuple[str, str]:
@@ -195,6 +217,7 @@ def _known_keys(location: tuple[int | str, ...], section: type[BaseModel]) -> li
     }
     for part in location:
         section = sections.get(str(part), section)
+        section = PROVIDERS.get(str(part).removeprefix("provider[").removesuffix("]"), section)
     if "options" in location[:2]:
         section = OPTIONS.get(str(location[location.index("options") + 1]), Options)
         return [name for name in section.model_fields if name != "format"]

@@ -36,7 +36,7 @@ def encode(sample: Sample, where: str) -> bytes:
         dict(sample.groups),
         sample.split,
         sample.subject,
-        [[region.name, region.role, _plain(region.shape)] for region in sample.regions],
+        [[region.name, region.role, _plain(region.shape), region.made_by] for region in sample.regions],
         where,
     ]
     return json.dumps(row, separators=(",", ":")).encode("ascii")
@@ -45,7 +45,7 @@ def encode(sample: Sample, where: str) -> bytes:
 def decode(line: bytes) -> Sample:
     """The sample of a line."""
     identifier, image, label, groups, split, subject, regions, _ = json.loads(line)
-    found = tuple(Region(name, role, _shape(plain)) for name, role, plain in regions)
+    found = tuple(Region(name, role, _shape(plain), made_by) for name, role, plain, made_by in regions)
     return Sample(identifier, Path(image), label, groups, found, split, subject)
 
 

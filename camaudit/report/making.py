@@ -32,7 +32,14 @@ def facts(run: AuditedRun) -> list[tuple[str, list[str]]]:
         ("Input", [f"{width} by {height} pixels: {preprocessing(manifest.preprocessing)}"]),
         ("Maps", [f"{words.listing(manifest.methods)}; target: {words.listing(targets)}"]),
         ("Edits", [words.listing(edit)] if edit else ["none"]),
-        ("Regions", [f"{words.region(name)} ({role})" for name, role in manifest.roles.items()] or ["none"]),
+        (
+            "Regions",
+            [
+                f"{words.region(name)} ({role}{words.made_by(manifest.made_by.get(name))})"
+                for name, role in manifest.roles.items()
+            ]
+            or ["none"],
+        ),
         ("Groups", [words.listing(manifest.groups)] if manifest.groups else ["none"]),
         ("Seed and device", [f"{manifest.seed}, {manifest.device}"]),
         ("Versions", [f"{name} {version}" for name, version in manifest.versions.items()]),

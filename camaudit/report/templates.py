@@ -40,6 +40,7 @@ def environment() -> jinja2.Environment:
         "rate": words.rate,
         "count": words.count,
         "q": words.adjusted,
+        "made_by": words.made_by,
         "region": words.region,
         "scope": words.scope,
         "named": words.named,

@@ -157,6 +157,11 @@ def region(name: str | None) -> str:
     return "" if name is None else listing(name.split("+"))
 
 
+def made_by(provider: str | None) -> str:
+    """What stands behind the role of a region that nobody annotated."""
+    return "" if provider is None else f", made by {listing(provider.split('+'))}"
+
+
 def listing(names: Iterable[str]) -> str:
     """Names as a sentence has them: a, b and c."""
     *rest, last = list(names) or [""]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence as SequenceOf
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -21,7 +23,7 @@ from camaudit.config import (
     load_sections,
     parse_target,
 )
-from camaudit.data import Duplicates, open_dataset
+from camaudit.data import Duplicates
 from camaudit.data.duplicates import grouped
 from camaudit.data.index import SampleIndex
 from camaudit.data.problems import LISTED, Problem, Problems, collecting
@@ -29,6 +31,7 @@ from camaudit.data.roles import as_config, role_of_each
 from camaudit.errors import CamauditError
 from camaudit.explain import get_method
 from camaudit.models import open_model, target_layer
+from camaudit.providers import identity, made_by_models, open_dataset, provide
 from camaudit.runs.checking.cost import Cost, estimate
 from camaudit.runs.checking.counting import Counts, count
 from camaudit.runs.checking.kinds import LEAVES_OUT, STOPS
@@ -39,7 +42,6 @@ from camaudit.runs.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
 
@@ -127,11 +129,14 @@ def check_file(
 ) -> Check:
     """`check` of a YAML file; where a section of it cannot be used, the others are tried all the same.
 
+    What models find that make regions (`data.provide`) is kept in ``runs/NAME.regions`` beside the file, for the next check.
+
     Raises:
         ConfigError: the file is missing or no YAML.
     """
     sections, problems = load_sections(path)
     checking = _Checking(sections, trust_code=trust_code, everything=everything, progress=progress)
+    checking.found = path.parent / "runs" / f"{path.stem}.regions"
     for problem in problems:
         checking.stops.add("config", "", problem)
     return checking.done(duplicates)
@@ -146,12 +151,16 @@ class _Checking:
         self.model_of, self.data_of = sections.get("model"), sections.get("data")
         self.roles, self.settings = sections.get("roles"), sections.get("audit")
         self._trust_code = trust_code
+        self.found: Path | None = None  # where is kept what models find that make regions
+        self._warnings: tuple[str, ...] = ()
+        self._on = torch.device("cpu")
         self._progress = progress or Silent()
         most = None if everything else LISTED
         self.stops, self._left_out = Problems(STOPS, most=most), Problems(LEAVES_OUT, most=most)
 
     def done(self, duplicates: bool) -> Check:  # noqa: FBT001 - said once, above
         device, model = self._device(), self._model()
+        self._on = device or self._on
         data = self._data()
         if model is not None and isinstance(self.settings, AuditSettings):
             self._attempt("method", partial(self._methods_fit, model))
@@ -161,6 +170,7 @@ class _Checking:
         facts |= _model_facts(model) if model is not None else {}
         if data is None:
             return self._check(facts)
+        facts |= {"made regions": " ".join(self._warnings)} if self._warnings else {}
         whole = self._whole(data) if duplicates else data
         counts = self._count(data, whole, model, classes, task, duplicates=duplicates)
         found = _duplicates(whole, counts) if duplicates else None
@@ -173,7 +183,7 @@ class _Checking:
             facts,
             noticed=data.problems,
             noticed_counts=data.problem_counts,
-            warnings=tuple(found.warnings()) if found else (),
+            warnings=(*self._warnings, *(found.warnings() if found else ())),
             regions=area_table(counts, data.regions),
             groups=group_table(counts),
             crossed=crossed_table(counts),
@@ -245,12 +255,29 @@ class _Checking:
             return data
         names = list(data.regions)
         found = self._attempt("role", lambda: role_of_each(names, roles, where=str(source.path)))
-        return data if found is None else replace(data, roles=as_config(found))
+        return data if found is None else self._provided(replace(data, roles=as_config(found)))
+
+    def _provided(self, data: Dataset) -> Dataset | None:
+        """The dataset with the regions that nobody annotated."""
+        if not data.source.provide:
+            return data
+
+        def told(done: int, total: int) -> None:
+            self._progress.update("regions", done, total)
+
+        with tempfile.TemporaryDirectory(prefix="camaudit-") as nowhere:
+            kept = self.found is not None and made_by_models(data.source)
+            cache = self.found / identity(data) if self.found is not None and kept else Path(nowhere)
+            made = self._attempt("data", lambda: provide(data, cache, self._on, progress=told))
+        if made is None:
+            return None
+        self._warnings = made.warnings
+        return made.data
 
     def _whole(self, data: Dataset) -> Dataset:
         """The dataset with all its splits."""
         source = data.source
-        if source.split is None:
+        if source.split is None or source.provide:  # the other splits have no regions yet
             return data
         with suppress(CamauditError), collecting(Problems(STOPS)):
             return open_dataset(source.model_copy(update={"split": None}), RolesConfig())
@@ -313,8 +340,12 @@ def _unknown(label: str, classes: Sequence[str], task: Task) -> str:
     if task == "regression":
         return f"the label {label!r} is not {len(classes)} number(s), the true value of each output."
     close = get_close_matches(label, classes, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"the classes are {', '.join(classes[:20])}."
-    return f"the label {label!r} is none of the model's classes; {hint}"
+    hint = f"did you mean {close[0]!r}?" if close else f"the classes are {_cut(', '.join(classes), 200)}."
+    return f"the label {_cut(repr(label), 80)} is none of the model's classes; {hint}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _mixed(frames: Mapping[tuple[int, int], str]) -> str:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORK = "work"  # shards of a stage that is not finished
+REGIONS = "regions"  # what providers found
 _OWN = (
-    *("manifest.json", "config.yaml", "samples", "maps", WORK, "media", "report.html"),
+    *("manifest.json", "config.yaml", REGIONS, "samples", "maps", WORK, "media", "report.html"),
     *("measurements.parquet", "effects.parquet", "clusters.parquet", "findings.json"),
 )
 

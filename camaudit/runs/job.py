@@ -13,7 +13,8 @@ from camaudit.data import Frame, batches
 from camaudit.errors import DataError
 from camaudit.explain import explain
 from camaudit.measure import measured_regions
-from camaudit.runs.manifest import SCHEMA_VERSION, STAGES, versions
+from camaudit.providers import fingerprints, made_by
+from camaudit.runs.manifest import PROVIDING, SCHEMA_VERSION, STAGES, versions
 from camaudit.types import RunManifest
 
 if TYPE_CHECKING:
@@ -71,17 +72,20 @@ def batch_size(config: AuditConfig, device: torch.device) -> int:
 def new_manifest(job: Job) -> RunManifest:
     """The manifest of a run of which nothing is done."""
     model, config = job.model, job.config
-    single = job.data.regions
+    single, provided = job.data.regions, job.data.source.provide
+    parts, roles = measured_regions(single)
+    makers = made_by(job.data.source)
     side = _frame_side(job)
     grid = _grid(job, side)
     return RunManifest(
         schema_version=SCHEMA_VERSION,
         name=job.out.resolve().name,
-        stages=dict.fromkeys(STAGES, "pending"),
+        stages=dict.fromkeys((PROVIDING, *STAGES) if provided else STAGES, "pending"),
         hashes={
             "config": sha256(dump_config(config, job.out).encode()).hexdigest(),
             "model": model.fingerprint(),
             "data": job.data.fingerprint(),
+            **fingerprints(job.data.source),
         },
         versions=versions(),
         seed=config.audit.seed,
@@ -94,9 +98,14 @@ def new_manifest(job: Job) -> RunManifest:
         preprocessing=model.preprocessing,
         methods=tuple(config.audit.methods),
         targets=tuple(config.audit.targets),
-        roles=measured_regions(single)[1],
+        roles=roles,
         groups=job.data.groups,
         samples=len(job.data),
+        made_by={
+            name: "+".join(dict.fromkeys(makers[part] for part in of if part in makers))
+            for name, of in parts.items()
+            if any(part in makers for part in of)
+        },
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 STAGES = ("measure", "effects", "clusters", "findings", "report")
+PROVIDING = "regions"  # a stage before these, of runs whose data has regions to provide
 _PACKAGES = ("camaudit", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pillow")
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from camaudit.config import AuditConfig, AuditSettings, dump_config, parse_section, parse_target
-from camaudit.data import open_dataset
 from camaudit.errors import StaleRunError
 from camaudit.explain import get_method
 from camaudit.models import open_model
+from camaudit.providers import open_dataset
 from camaudit.runs import folder, stages, store
 from camaudit.runs.device import enough_memory, full_precision
 from camaudit.runs.fit import check_labels, check_methods, check_targets, find_device
 from camaudit.runs.job import Job, batch_size, new_manifest, resolved
-from camaudit.runs.manifest import read_manifest, with_stage, write_manifest
+from camaudit.runs.manifest import PROVIDING, read_manifest, with_stage, write_manifest
 from camaudit.runs.progress import Progress, Silent
 from camaudit.runs.run import Run
 
@@ -130,6 +131,7 @@ def _begun(job: Job) -> Run:
             manifest = new_manifest(job)
             write_manifest(job.out, manifest)
             store.write_text(job.out / "config.yaml", dump_config(job.config, job.out))
+            job, manifest = _provided(job, manifest)
             manifest = _measured(job, manifest)
         return _judged(job, manifest)
 
@@ -139,6 +141,7 @@ def _resumed(job: Job) -> Run:
     with folder.held(job.out):
         manifest = _continued(job.out, new_manifest(job))
         store.write_text(job.out / "config.yaml", dump_config(job.config, job.out))
+        job, manifest = _provided(job, manifest)
         return _judged(job, _measured(job, manifest))
 
 
@@ -158,6 +161,18 @@ def _continued(out: Path, fresh: RunManifest) -> RunManifest:
             )
             raise StaleRunError(msg)
     return found
+
+
+def _provided(job: Job, manifest: RunManifest) -> tuple[Job, RunManifest]:
+    state = manifest.stages.get(PROVIDING)
+    if state is None:
+        return job, manifest
+    if state == "done":
+        return stages.regions(job)[0], manifest  # read, not made again
+    manifest, started = _start(job, manifest, PROVIDING)
+    job, warnings = stages.regions(job)
+    manifest = replace(manifest, warnings=(*manifest.warnings, *warnings))
+    return job, _finish(job, manifest, PROVIDING, started)
 
 
 def _measured(job: Job, manifest: RunManifest) -> RunManifest:

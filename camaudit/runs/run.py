@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import torch
 import yaml
 
 from camaudit.config import parse_config, resolve_paths
-from camaudit.data import Frame, open_dataset, open_image
+from camaudit.data import Frame, open_image
 from camaudit.data.masks import region_masks
 from camaudit.errors import RunError
 from camaudit.findings import read_findings
-from camaudit.runs.manifest import read_manifest
+from camaudit.providers import open_dataset, provide
+from camaudit.runs.folder import REGIONS
+from camaudit.runs.manifest import PROVIDING, read_manifest
 from camaudit.runs.store import damaged, maps_folder, parts, read_table, read_text, scale_column, written
 from camaudit.types import AttributionMap
 
@@ -121,7 +124,11 @@ class Run:
     def source(self, sample: str) -> Sample:
         """The sample as the dataset has it."""
         self._row(sample)
-        return self._sources[sample]
+        found = self._dataset.sample(sample)
+        if found is None:
+            msg = f"The dataset of {self.path} no longer has the sample {sample!r}. Put its data back where it was."
+            raise RunError(msg)
+        return found
 
     def report(self, path: Path | str | None = None) -> Path:
         """Write the HTML report; into the run directory where no path is given."""
@@ -172,15 +179,16 @@ class Run:
         return self._loaded[method, target]
 
     @cached_property
-    def _sources(self) -> dict[str, Sample]:
-        if self.data is None:
-            values = dict(self.config)
-            where = self.path / "config.yaml"
-            config = resolve_paths(parse_config(values, where=str(where)), self.path)
-            dataset = open_dataset(config.data, config.roles)
-        else:
-            dataset = self.data
-        return {sample.id: sample for sample in dataset.samples}
+    def _dataset(self) -> Dataset:
+        if self.data is not None:
+            return self.data
+        values = dict(self.config)
+        where = self.path / "config.yaml"
+        config = resolve_paths(parse_config(values, where=str(where)), self.path)
+        dataset = open_dataset(config.data, config.roles)
+        if PROVIDING not in self.manifest.stages:
+            return dataset
+        return provide(dataset, self.path / REGIONS, torch.device("cpu")).data
 
     def _row(self, sample: str) -> int:
         if sample not in self._rows:

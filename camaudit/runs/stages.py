@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,15 @@ import pandas as pd
 
 from camaudit.clusters import assign
 from camaudit.data import batches
+from camaudit.data.problems import KINDS
 from camaudit.errors import DataError
 from camaudit.findings import write_findings
 from camaudit.measure import measured_regions
+from camaudit.providers import provide
 from camaudit.runs import concluding, folder, store
 from camaudit.runs.accuracy import accuracy_warnings
 from camaudit.runs.job import batch_size
-from camaudit.runs.manifest import read_manifest
+from camaudit.runs.manifest import PROVIDING, read_manifest
 from camaudit.runs.measuring import measure_batch, settings_of
 from camaudit.runs.run import Run
 from camaudit.types import Skipped
@@ -27,6 +30,16 @@ if TYPE_CHECKING:
     from camaudit.runs.job import Job
     from camaudit.runs.measuring import Settings
     from camaudit.types import OutputTarget, RunManifest
+
+
+def regions(job: Job) -> tuple[Job, tuple[str, ...]]:
+    """Makes the regions that nobody annotated, where that is not done yet: the job with them, and how sure they are."""
+
+    def told(done: int, total: int) -> None:
+        job.progress.update(PROVIDING, done, total)
+
+    made = provide(job.data, job.out / folder.REGIONS, job.device, progress=told)
+    return replace(job, data=made.data), made.warnings
 
 
 def measure(job: Job, manifest: RunManifest) -> RunManifest:
@@ -47,7 +60,7 @@ def measure(job: Job, manifest: RunManifest) -> RunManifest:
         finished = min(finished + size, len(job.data))
         job.progress.update("measure", finished, len(job.data))
     skipped = _merge(job)
-    return replace(manifest, skipped=skipped, warnings=_warnings(job, skipped))
+    return replace(manifest, skipped=skipped, warnings=(*manifest.warnings, *_warnings(job, skipped)))
 
 
 def _check_frame(batch: Batch, frame: tuple[int, int]) -> None:
@@ -66,6 +79,8 @@ def _write_batch(job: Job, batch: Batch, settings: Settings) -> None:
         [vars(one) for one in batch.skipped], columns=["sample", "path", "reason"], dtype="string"
     )
     store.write_table(work / "skipped" / store.part(batch.index, "parquet"), skipped)
+    notices = pd.DataFrame({"kind": pd.array([notice.kind for notice in batch.notices], dtype="string")})
+    store.write_table(work / "notices" / store.part(batch.index, "parquet"), notices)
     if batch.samples:
         measured = measure_batch(batch, job.model, settings)
         store.write_table(job.out / "samples" / store.part(batch.index, "parquet"), measured.samples)
@@ -101,8 +116,19 @@ def _warnings(job: Job, skipped: Sequence[Skipped]) -> tuple[str, ...]:
         found.append(f"{len(skipped)} of {len(job.data)} images could not be read and were left out.")
     if not job.data.regions:
         found.append("No region is annotated, so nothing could be said about where the evidence lies.")
+    found += _went_on_without(job)
     samples = Run(job.out, read_manifest(job.out), job.data).samples
     return (*found, *accuracy_warnings(samples, job.model, seed=job.config.audit.seed))
+
+
+def _went_on_without(job: Job) -> list[str]:
+    """What the reader and the batches noticed, counted by kind."""
+    counts = Counter(job.data.problem_counts)
+    for path in store.parts(job.out / folder.WORK / "notices", "parquet"):
+        counts.update(pd.read_parquet(path)["kind"])
+    return [
+        f"{count} time(s) in the data: {KINDS.get(kind, kind)}." for kind, count in sorted(counts.items())
+    ]
 
 
 def effects(job: Job, manifest: RunManifest) -> None:
