@@ -7,9 +7,9 @@ serves the others too.
 
 from __future__ import annotations
 
-import difflib
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from camaudit.errors import ExplainError
+from camaudit.explain.arguments import check_arguments, options_of
+from camaudit.explain.budget import is_out_of_memory
 from camaudit.explain.forward import Network
 from camaudit.explain.fuse import fused
 from camaudit.explain.parts import Parts
@@ -29,7 +31,7 @@ from camaudit.models.undisturbed import uncompiled, undisturbed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from camaudit.explain.registry import Method, Need
+    from camaudit.explain.registry import Need
     from camaudit.explain.targets import Target, Targets
 
 
@@ -87,7 +89,8 @@ def explain(
 
     Args:
         model: any network, in any state; it comes back in that state.
-        inputs: preprocessed images, (batch, channels, height, width), on the model's device.
+        inputs: preprocessed images, (batch, channels, height, width), on the model's device and of its type; all of an
+            image's maps are NaN where the image has a value that is not finite.
         methods: ids of attribution methods.
         targets: what is explained, for every image or image by image; see `camaudit.explain.targets.Targets`.
         layer: name of the target layer, or of several; found by itself for ``auto``.
@@ -98,30 +101,29 @@ def explain(
         memory: bytes that methods which run the model again may take for it; more makes larger batches.
 
     Raises:
-        ExplainError: a method is unknown or does not fit the model, a target does not exist or is not given for every
-            image, or does not depend on the layer.
+        ExplainError: an argument is of the wrong kind, a method is unknown or does not fit the model, a target does not
+            exist or is not given for every image, or does not depend on the layer.
         ModelError: there is no such layer.
     """
-    _check_inputs(inputs)
-    _check_context(context or {}, len(inputs))
+    check_arguments(model, inputs, methods=methods, layer=layer, fuse=fuse, context=context, memory=memory)
     chosen = [get_method(name) for name in methods]
-    chosen_options = {of.id: _options(of, (options or {}).get(of.id, {})) for of in chosen}
-    _known_options(options or {}, chosen)
+    chosen_options = options_of(options, chosen)
     needs: frozenset[Need] = frozenset().union(*(of.needs for of in chosen))
     wanted = parse_targets(targets)
     watched = dict.fromkeys(name for target in wanted for name in target.layers)
     module = uncompiled(model)
     device = inputs.device.type
     autocast = (torch.is_autocast_enabled(device), torch.get_autocast_dtype(device))
-    with undisturbed(module), torch.autocast(device, enabled=False):
+    with undisturbed(module), torch.autocast(device, enabled=False), _said_where_it_differs(module, inputs):
         given = inputs.clone() if inputs.is_inference() else inputs
         layers = _layers(module, given, layer, context, wanted) if any(of.at_layer for of in chosen) else ()
         network = Network(module, context or {}, layers, tuple(watched), autocast)
         parts = Parts(network, wanted, needs, given, memory=memory)
+        unknown = _unknown(given)
         maps: dict[str, Tensor] = {}
         for of in chosen:
             at = layers if of.at_layer else ("",)
-            made = [parts.maps(of, name, chosen_options[of.id]) for name in at]
+            made = [parts.maps(of, name, chosen_options[of.id]) + unknown for name in at]
             if fuse and len(made) > 1:
                 maps[of.id] = fused(made, fuse)
             elif len(made) > 1:
@@ -143,9 +145,6 @@ def _layers(
     targets: Sequence[Target],
 ) -> tuple[str, ...]:
     named = (layer,) if isinstance(layer, str) else tuple(dict.fromkeys(layer))
-    if not named:
-        msg = "layer names no layer; name one or several, or auto."
-        raise ExplainError(msg)
     # of a target that looks elsewhere than at the scores, whether it depends on the layer is seen when it is explained
     of_scores = all(isinstance(target, OF_SCORES) and not target.layers for target in targets)
     # looked at once: to look is to run the model
@@ -172,45 +171,26 @@ def _explained(output: object) -> Tensor:
         return first
 
 
-def _check_inputs(inputs: object) -> None:
-    if not isinstance(inputs, Tensor):
-        got = type(inputs).__name__
-    elif inputs.ndim == 4 and len(inputs) and inputs.is_floating_point():
-        return
-    else:
-        got = f"{inputs.dtype} {tuple(inputs.shape)}"
-    msg = (
-        f"inputs is {got}; preprocessed images are floating-point numbers of shape (batch, channels, height, width), "
-        "at least one."
-    )
-    raise ExplainError(msg)
+@contextmanager
+def _said_where_it_differs(module: nn.Module, inputs: Tensor) -> Iterator[None]:
+    """Where a model fails that has another device or type than its inputs, that is said; some models convert them."""
+    try:
+        yield
+    except RuntimeError as error:
+        own = next(module.parameters(), inputs)
+        if is_out_of_memory(error) or (own.device, own.dtype) == (inputs.device, inputs.dtype):
+            raise
+        msg = (
+            f"The model failed: {error}. The inputs are {inputs.dtype} on {inputs.device}, the model is {own.dtype} on "
+            f"{own.device}: bring the one to the other."
+        )
+        raise ExplainError(msg) from error
 
 
-def _check_context(context: Mapping[str, object], batch: int) -> None:
-    for name, value in context.items():
-        if not isinstance(value, Tensor) or not value.ndim or len(value) != batch:
-            got = str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
-            msg = f"context[{name!r}] is {got}; it must be a tensor (batch, ...) with one row an image: {batch}."
-            raise ExplainError(msg)
-
-
-def _options(method: Method, given: Mapping[str, object]) -> dict[str, Any]:
-    for name in given:
-        if name not in method.options:
-            close = difflib.get_close_matches(name, method.options, n=1)
-            hint = (
-                f"did you mean {close[0]!r}?" if close else f"it has {', '.join(method.options) or 'none'}."
-            )
-            msg = f"{method.id} has no option {name!r}; {hint}"
-            raise ExplainError(msg)
-    return dict(given)
-
-
-def _known_options(options: Mapping[str, object], methods: Sequence[Method]) -> None:
-    idle = set(options) - {method.id for method in methods}
-    if idle:
-        msg = f"options names {', '.join(sorted(idle))}, which is not among the methods: {', '.join(of.id for of in methods)}."
-        raise ExplainError(msg)
+def _unknown(inputs: Tensor) -> Tensor:
+    """NaN for images with values that are not finite, which some methods would pass over, else 0; (batch, 1, 1, 1)."""
+    ends = [inputs.amax((1, 2, 3), keepdim=True), inputs.amin((1, 2, 3), keepdim=True)]
+    return (ends[0] * 0 + ends[1] * 0).to(inputs.dtype if inputs.dtype == torch.float64 else torch.float32)
 
 
 def _without_graph(output: object) -> object:

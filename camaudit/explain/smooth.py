@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from camaudit.errors import ExplainError
 from camaudit.explain.noise import noisy
+from camaudit.explain.options import at_least
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -39,14 +39,12 @@ def smoothed(
             sigma: of the noise, as a share of each image's range.
             seed: of the noise.
         """
+        at_least(1, samples=samples)
+        at_least(0, sigma=sigma)
         passed_on = {name: value for name, value in options.items() if name in own}
-        total: Tensor | None = None
+        total = inputs.new_zeros(())
         for copy in noisy(inputs, samples, sigma, seed):
-            maps = function(**rerun(copy, *needs), **passed_on)
-            total = maps if total is None else total + maps
-        if total is None:
-            msg = f"samples is {samples}; smoothing needs at least one noisy copy."
-            raise ExplainError(msg)
+            total = total + function(**rerun(copy, *needs), **passed_on)
         return total / samples
 
     return smooth

@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,12 +57,12 @@ class Target(Protocol):
         ...
 
 
-Targets = int | str | Tensor | Target | Callable[..., Tensor] | Sequence[Any]
+Targets = int | str | Tensor | np.ndarray[Any, Any] | Target | Callable[..., Tensor] | Sequence[Any]
 """What `explain` takes as targets.
 
 One target or a sequence of them, each a class index for every image, ``"predicted"``, a list of class indices (one an
-image), a `Target`, or a function of the model's output that returns (batch,) or (batch, targets). A tensor holds class
-indices, (batch,) or (batch, targets). A function that knows its batch takes a second argument, `Seen.rows`.
+image), a `Target`, or a function of the model's output that returns (batch,) or (batch, targets). A tensor or array
+holds class indices, (batch,) or (batch, targets). A function that knows its batch takes a second argument, `Seen.rows`.
 """
 
 
@@ -142,6 +144,14 @@ class Contrast:
     first: Target
     second: Target
 
+    def __post_init__(self) -> None:
+        """Refuse what is no target."""
+        parts: tuple[object, ...] = (self.first, self.second)
+        for part in parts:
+            if not isinstance(part, Target) or isinstance(part, type):
+                msg = f"A contrast is of two targets, such as Classes(3) or Predicted(); {part!r} is none."
+                raise ExplainError(msg)
+
     @property
     def layers(self) -> tuple[str, ...]:
         """What either looks at."""
@@ -163,14 +173,23 @@ class Probability:
     of: Classes | Predicted
     layers: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse what is no class."""
+        of: object = self.of
+        if not isinstance(of, (Classes, Predicted)):
+            msg = f"A probability is of Classes(...) or Predicted(), not of {of!r}."
+            raise ExplainError(msg)
+
     def fixed(self, seen: Seen) -> Probability:
         """Of the fixed class."""
         return Probability(self.of.fixed(seen))
 
     def value(self, seen: Seen) -> Tensor:
         """Share of 1, of the class among all."""
-        as_probabilities = replace(seen, output=seen.scores.softmax(1))
-        return self.of.value(as_probabilities)
+        if isinstance(self.of, Classes):
+            shares = replace(seen, output=self.of.of_all(seen).softmax(1))
+            return replace(self.of, scores=None).value(shares)
+        return self.of.value(replace(seen, output=seen.scores.softmax(1)))
 
 
 @dataclass(frozen=True)
@@ -334,9 +353,11 @@ def parse_targets(targets: Targets) -> tuple[Target, ...]:
     Raises:
         ExplainError: there is none, or one is nothing that can be explained.
     """
+    if isinstance(targets, np.ndarray) and targets.dtype.kind in "iu":
+        targets = torch.from_numpy(targets.astype(np.int64))
     if isinstance(targets, Tensor):
         columns = targets.T if targets.ndim == 2 else targets[None]
-        if targets.ndim not in {1, 2} or targets.is_floating_point() or not targets.numel():
+        if targets.ndim not in {1, 2} or not _holds_indices(targets) or not targets.numel():
             msg = f"targets is a tensor of {targets.dtype} {tuple(targets.shape)}; class indices are integers, (batch,) or (batch, targets)."
             raise ExplainError(msg)
         return tuple(Classes(column) for column in columns)
@@ -349,16 +370,18 @@ def parse_targets(targets: Targets) -> tuple[Target, ...]:
 
 
 def _one(target: object) -> Target:
-    if isinstance(target, int) and not isinstance(target, bool):
-        return Classes(target)
-    if target == "predicted":
+    if _is_index(target):
+        return Classes(int(target))  # type: ignore[call-overload]
+    if isinstance(target, str) and target == "predicted":
         return Predicted()
     if isinstance(target, Target) and not isinstance(target, type):
         return target
-    if isinstance(target, Tensor) and target.ndim == 1 and not target.is_floating_point():
+    if isinstance(target, np.ndarray) and target.dtype.kind in "iu":
+        target = torch.from_numpy(target.astype(np.int64))
+    if isinstance(target, Tensor) and target.ndim == 1 and _holds_indices(target):
         return Classes(target.long())
-    if isinstance(target, (list, tuple)) and target and all(isinstance(index, int) for index in target):
-        return Classes(torch.tensor(target))
+    if isinstance(target, (list, tuple)) and target and all(_is_index(index) for index in target):
+        return Classes(torch.tensor([int(index) for index in target]))
     if callable(target) and not isinstance(target, type):
         return Scalar(target)
     msg = (
@@ -366,6 +389,14 @@ def _one(target: object) -> Target:
         "one of camaudit.targets, or a function of the model's output."
     )
     raise ExplainError(msg)
+
+
+def _is_index(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _holds_indices(tensor: Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
 
 
 def _positional(function: Callable[..., Tensor]) -> int:

@@ -21,7 +21,11 @@ class evaluating:  # noqa: N801 - a context manager reads as a verb
 
     def __enter__(self) -> None:
         self._modes = [(part, part.training) for part in self._module.modules()]
-        self._module.eval()
+        try:
+            self._module.eval()
+        except NotImplementedError:  # torch.export's modules have their mode built in
+            for part, _ in self._modes:
+                part.training = False
 
     def __exit__(self, *_: object) -> None:
         for part, training in self._modes:
