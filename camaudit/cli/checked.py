@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from camaudit.runs import Check
 
 _SHOWN = 5  # problems of each kind
+_LONGEST = 40  # letters of a name in a table
 _WIDEST = 12  # values of a column that are printed as a table
 
 
@@ -83,7 +84,7 @@ def _regions(check: Check) -> list[str]:
     rows = [("region", "role", "annotated", "empty", "mean area", "quartiles")]
     rows += [
         (
-            str(row["region"]),
+            _name(row["region"]),
             str(row["role"]),
             f"{row['annotated']}",
             f"{row['empty']}",
@@ -93,6 +94,11 @@ def _regions(check: Check) -> list[str]:
         for row in _rows(check.regions)
     ]
     return ["regions (areas as shares of the image, where they are not empty)", *columns(rows)]
+
+
+def _name(text: object) -> str:
+    said = str(text)
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -117,9 +123,9 @@ def _crossed(title: str, table: pd.DataFrame, down: str, across: str) -> list[st
     counts = named.pivot_table(index=down, columns=across, values="n", aggfunc="sum", fill_value=0)
     if max(counts.shape) > _WIDEST:
         return ["", f"{title}: {counts.shape[0]} x {counts.shape[1]} values, see --json"]
-    rows = [("", *map(str, counts.columns))]
+    rows = [("", *map(_name, counts.columns))]
     rows += [
-        (str(name), *map(str, values)) for name, values in zip(counts.index, counts.to_numpy(), strict=True)
+        (_name(name), *map(str, values)) for name, values in zip(counts.index, counts.to_numpy(), strict=True)
     ]
     return ["", title, *columns(rows)]
 
@@ -133,7 +139,7 @@ def _associations(check: Check) -> list[str]:
         interval = f"{row['low']:.2f} to {row['high']:.2f}" if known else "too few, or one value"
         rows.append(
             (
-                f"{row['first']} and {row['second']}",
+                f"{_name(row['first'])} and {_name(row['second'])}",
                 f"{row['v']:.2f}" if known else "-",
                 interval,
                 f"{row['n']}",

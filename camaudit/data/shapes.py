@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_CROSSED = 200  # corners of a ring whose crossings are looked for: every edge with every other
 _AT_ONCE = 4_000_000  # edge and row pairs that are compared together
 
 
@@ -135,12 +137,34 @@ TURNS: dict[int, Callable[[NDArray[np.bool_]], NDArray[np.bool_]]] = {
 
 
 def area(rings: Sequence[Sequence[tuple[float, float]]]) -> float:
-    """The sum of the rings' areas, by the shoelace formula; zero for a ring that encloses nothing."""
+    """The sum of the rings' areas, by the shoelace formula; zero for a ring that encloses nothing.
+
+    Of a ring that crosses itself the formula gives the difference of what is enclosed one way round and the other. Where
+    that is zero the area is that of the even-odd rule, by which rings are filled; else it is below that.
+    """
     total = 0.0
     for ring in rings:
         if len(ring) >= 3:
             x, y = np.array(ring, dtype=np.float64).T
-            total += abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+            found = abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+            total += found or (_even_odd_area(x, y) if len(x) <= _CROSSED else 0.0)
+    return total
+
+
+def _even_odd_area(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """The area that a ring encloses an odd number of times: trapezoids between the heights where its edges meet."""
+    dx, dy = np.roll(x, -1) - x, np.roll(y, -1) - y
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        across = dx[:, None] * dy - dy[:, None] * dx
+        at = ((x - x[:, None]) * dy - (y - y[:, None]) * dx) / across
+        heights = y[:, None] + at * dy[:, None]
+    cuts = np.unique(np.concatenate([y, heights[(at > 0) & (at < 1)]]))
+    total = 0.0
+    for top, bottom in pairwise(cuts.tolist()):
+        middle = (top + bottom) / 2
+        met = (y <= middle) != (y + dy <= middle)
+        crossings = np.sort(x[met] + (middle - y[met]) / dy[met] * dx[met])
+        total += (bottom - top) * float((crossings[1::2] - crossings[::2]).sum())
     return total
 
 

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from camaudit.data import open_image, region_mask
 from camaudit.data.derive import derived_regions, parse_expression
-from camaudit.data.shapes import area, run_lengths
+from camaudit.data.shapes import _even_odd_area, area, draw_polygon, run_lengths
 from camaudit.errors import ConfigError, DataError
 from camaudit.types import (
     Box,
@@ -257,3 +257,22 @@ def test_names_in_expressions() -> None:
 def test_the_area_of_a_triangle_is_half_its_cross_product(ring: list[tuple[float, float]]) -> None:
     (ax, ay), (bx, by), (cx, cy) = ring
     assert area([ring]) == pytest.approx(abs((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) / 2, abs=1e-9)
+
+
+@given(ring=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=3, max_size=7))
+@settings(max_examples=60, deadline=None)
+def test_the_area_of_a_ring_that_crosses_itself_is_what_is_filled_where_the_formula_says_zero(
+    ring: list[tuple[int, int]],
+) -> None:
+    x, y = np.array(ring, dtype=np.float64).T
+    fine = tuple((8.0 * a, 8.0 * b) for a, b in ring)
+    filled = draw_polygon(Polygon((fine,)), (480, 480)).sum() / 64
+    assert _even_odd_area(x, y) == pytest.approx(float(filled), abs=12)  # half a pixel along the outline
+
+
+def test_a_bow_tie_encloses_its_two_halves() -> None:
+    assert area([[(0, 0), (40, 30), (40, 0), (0, 30)]]) == pytest.approx(600)
+    assert area([[(0, 0), (9, 9), (4, 4)]]) == 0
+    assert area([[(0, 0), (4, 0), (4, 3), (0, 3)] * 2]) == pytest.approx(
+        24
+    )  # as the formula has it: twice round

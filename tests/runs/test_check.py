@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 import time
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from camaudit.runs import Check
 
 LOOSE = {"resize": 32, "crop": None, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
-COST = sys.modules["camaudit.runs.checking.cost"]
+COST = import_module("camaudit.runs.checking.cost")
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_the_sections_that_can_be_used_are_tried_where_another_cannot(audit: Pat
 def test_no_more_than_the_first_of_each_kind_are_kept_but_all_are_counted(
     audit: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["camaudit.runs.check"], "LISTED", 3)
+    monkeypatch.setattr(import_module("camaudit.runs.check"), "LISTED", 3)
     edit(audit, label=dict.fromkeys(range(10), "disk"))
     found = check_file(audit, duplicates=False)
     assert (len(found.problems), found.problem_counts["label"]) == (3, 10)

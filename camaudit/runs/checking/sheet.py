@@ -199,7 +199,7 @@ class _Page:
 
     def png(self) -> bytes:
         buffer = io.BytesIO()
-        self._image.resize(self._size, Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
+        self._image.reduce(_FINE).save(buffer, "PNG", compress_level=5)
         return buffer.getvalue()
 
     def text(self, at: Point, said: str, height: int, colour: str, width: int) -> None:
