@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from camaudit.errors import DataError
+from camaudit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +39,9 @@ def open_dataset(source: DataConfig, roles: RolesConfig) -> Dataset:
         ConfigError: the configuration asks for what the format does not have.
         DataError: it cannot be read, or it was made in Python and must be handed over again.
     """
+    if source.provide:  # this room cannot make regions, and must not leave them out unsaid
+        msg = "data.provide makes regions: open this dataset with camaudit.providers.open_dataset."
+        raise ConfigError(msg)
     return reader(source.format)(source, roles)
 
 

@@ -44,7 +44,7 @@ LARGEST, SMALLEST = 0.25, 40  # share of the frame, pixels
 PRESENT, CHANCE = 0.2, 3.0
 _WEAK = 6.0  # levels a pixel: a gradient this long has half of a strong one's weight
 _SMOOTH = 2.5  # pixels
-_PER_VECTOR = 8  # pixels that speak for one: neighbours go along with each other
+_PER_VECTOR = 16  # pixels that speak for one: neighbours on an edge go along with each other
 _STROKE, _CONTRAST = 7, 40  # pixels, levels of 255
 
 Field: TypeAlias = "Callable[[NDArray[np.float32]], NDArray[np.float32]]"

@@ -49,7 +49,7 @@ def segmentation(
     first = next(iter(asked.values()))
     opened = _torchvision if first.model.is_file() else _transformers
     categories, probabilities = opened(first, device)
-    chosen = {name: _numbers(name, options, categories) for name, options in asked.items()}
+    chosen = {name: _numbers(name, options, categories).to(device) for name, options in asked.items()}
 
     def find(image: Image.Image) -> Mapping[str, Found]:
         with torch.inference_mode():
