@@ -158,17 +158,22 @@ def layercam(activation: Tensor, gradient: Tensor) -> Tensor:
 
 
 def eigencam(activation: Tensor) -> Tensor:
-    """Projection on the first right singular vector of places × channels; the weights' sum is not negative."""
+    """Projection on the first right singular vector of places × channels; its sum is not negative."""
+    component, _ = _first_component(activation)
+    return (-component if component.sum() < 0 else component).clamp(min=0)
+
+
+def _first_component(activation: Tensor) -> tuple[Tensor, float]:
     channels, height, width = activation.shape
     places = activation.double().numpy().reshape(channels, height * width).T
     first = np.linalg.svd(places)[2][0]
-    first = -first if first.sum() < 0 else first
-    return torch.from_numpy((places @ first).reshape(height, width)).clamp(min=0)
+    return torch.from_numpy((places @ first).reshape(height, width)), float(first.sum())
 
 
 def eigen_gradcam(activation: Tensor, gradient: Tensor) -> Tensor:
-    """Eigen-CAM of gradient times activation."""
-    return eigencam(activation * gradient)
+    """The same of gradient times activation; the weights' sum is not negative."""
+    component, weights = _first_component(activation * gradient)
+    return (-component if weights < 0 else component).clamp(min=0)
 
 
 def finercam(activation: Tensor, gradient: Tensor, rivals: Sequence[Tensor], strength: float) -> Tensor:

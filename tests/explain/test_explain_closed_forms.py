@@ -148,7 +148,7 @@ def test_eigen_gradcam_is_of_the_channels_times_the_row(
 ) -> None:
     for image, of_image in zip(activation, found["eigen_gradcam"], strict=True):
         for row, of_class in zip(rows, of_image, strict=True):
-            expected = literal.eigencam(image * row[:, None, None] / 48)
+            expected = literal.eigen_gradcam(image, (row / 48)[:, None, None].expand_as(image))
             torch.testing.assert_close(of_class, expected, rtol=1e-6, atol=1e-10)
 
 

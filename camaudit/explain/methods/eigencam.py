@@ -19,6 +19,7 @@ _SQUARINGS = 20  # the second component is down by (λ2/λ1) to the power of 2^2
     needs={"activation", "score"},
     class_discriminative=False,
     source="arXiv:2008.00299",
+    randomisation="fails",
 )
 def eigencam(activation: Tensor, score: Tensor) -> Tensor:
     """The activation's projection on its first right singular vector; the same for every class.
@@ -28,17 +29,20 @@ def eigencam(activation: Tensor, score: Tensor) -> Tensor:
         score: the targets' values, (batch, targets): only their number counts.
 
     Returns:
-        Non-negative maps on the layer's grid, (batch, targets, h, w), of one image all alike; see `first_component`.
+        Non-negative maps on the layer's grid, (batch, targets, h, w), of one image all alike; see `first_component`. The
+        sign that a singular vector does not have is the one that leaves the map the most: its sum is not negative before
+        what is below zero is cut off.
     """
-    return first_component(activation).relu()[:, None].repeat(1, score.shape[1], 1, 1)
+    component = first_component(activation)
+    component = torch.where(component.sum((-2, -1), keepdim=True) < 0, -component, component)
+    return component.relu()[:, None].repeat(1, score.shape[1], 1, 1)
 
 
 def first_component(maps: Tensor) -> Tensor:
     """The weighted sum of the channels that holds the most of them: projection on the first singular vector.
 
     Channels are not centred, as in the paper. Of activations after a ReLU every weight is then non-negative. Otherwise the
-    sign, which a singular vector does not have, is the one that goes with the channels' plain sum: the weights' sum is not
-    negative.
+    sign is the one that goes with the channels' plain sum: the weights' sum is not negative.
 
     The smaller Gram matrix (channels or places) is squared again and again, until only the direction of its largest
     eigenvalue is left: unlike an eigenvalue solver this waits for no device. Exact to 1e-6 where the largest eigenvalue
