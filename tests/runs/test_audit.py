@@ -723,7 +723,7 @@ def test_a_full_disk_is_said_and_leaves_a_run_to_resume(
     def full(_: int) -> None:
         nonlocal count
         count += 1
-        if count == 9:
+        if count == 10:
             raise OSError(28, os.strerror(28))
 
     with monkeypatch.context() as patched:
