@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from camaudit import data
-    from camaudit.explain import targets
     from camaudit.compare import Comparison, compare
     from camaudit.errors import CamauditError
-    from camaudit.explain import Explanation, explain
+    from camaudit.explain import Explanation, explain, targets
     from camaudit.models import LoadedModel, load_model
     from camaudit.runs import Run, audit, open_run
     from camaudit.types import (
