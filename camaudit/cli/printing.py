@@ -110,9 +110,9 @@ def describe_methods(methods: Iterable[Method]) -> str:
         for of in methods
     ]
     notes = [
-        "by class: whether the map depends on the class it is asked for, so that it can be evidence about that class.",
+        "by class: whether maps are shown to tell classes apart, so that they can be evidence about one of them.",
         "randomised: whether the map changes when the weights are randomised (Adebayo et al. 2018): passes, fails, or open",
-        "where nobody has shown it. smooth:METHOD is the mean of a method's raw maps over noisy copies of the image.",
+        "where what was measured does not decide. smooth:METHOD is the mean of a method's raw maps over noisy copies of the image.",
     ]
     return "\n".join([*columns(rows), "", *notes])
 

@@ -89,13 +89,14 @@ class Method:
         id: the word used in configurations, file names and tables.
         function: takes each of its needs by name, returns raw maps (batch, targets, h, w).
         needs: what the engine computes for it.
-        class_discriminative: whether its maps depend on the class they are asked for.
+        class_discriminative: whether its maps are shown to tell classes apart: by their rank correlation with the maps of
+            another class (docs/randomisation.md), or where that does not decide, by the method's authors.
         source: the paper.
         summary: first line of the function's docstring.
         cost: in forward passes of the batch.
         grid: the maps lie on the target ``layer``'s grid or on the ``input``'s.
         randomisation: whether the maps change when the weights are randomised (Adebayo et al. 2018): ``passes``,
-            ``fails``, or ``open`` where nobody has shown it.
+            ``fails``, or ``open`` where what was measured does not decide (docs/randomisation.md).
         options: further keyword arguments and their defaults.
         at_layer: whether it needs a target layer.
     """

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     class_discriminative=True,
     source="doi:10.1109/WACV45572.2020.9093360",
     cost="channels of the layer × head",
+    randomisation="passes",
 )
 def ablationcam(ablated_scores: Callable[[], Tensor], activation: Tensor, score: Tensor) -> Tensor:
     """Channels of the target layer, weighted by the share of the score that is lost when they are set to zero.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     needs={"activation", "gradient"},
     class_discriminative=True,
     source="arXiv:1610.02391",
+    randomisation="passes",
 )
 def counterfactual_gradcam(activation: Tensor, gradient: Tensor) -> Tensor:
     """Channels of the target layer, weighted by their mean gradient with the sign turned.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     needs={"activation", "gradient", "rival_gradient"},
     class_discriminative=True,
     source="arXiv:2501.11309",
+    randomisation="passes",
 )
 def finercam(
     activation: Tensor, gradient: Tensor, rival_gradient: Tensor, *, strength: float = 0.6

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 @method(
     "gradcampp",
     needs={"activation", "gradient"},
-    class_discriminative=True,
+    class_discriminative=False,
     source="arXiv:1710.11063",
+    randomisation="fails",
 )
 def gradcampp(activation: Tensor, gradient: Tensor) -> Tensor:
     """Channels of the target layer, weighted by their positive gradients, which are weighted by the ++ formula.

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     class_discriminative=False,
     source="arXiv:1312.6034",
     grid="input",
-    randomisation="passes",
 )
 def gradient(input_gradient: Tensor) -> Tensor:
     """Largest magnitude, over the channels, of the derivative by the input.

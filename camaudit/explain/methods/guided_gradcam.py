@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     class_discriminative=True,
     source="arXiv:1610.02391",
     grid="input",
-    randomisation="fails",
 )
 def guided_gradcam(activation: Tensor, gradient: Tensor, guided_gradient: Tensor) -> Tensor:
     """Guided backpropagation times Grad-CAM, brought to the image's size bilinearly.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     needs={"activation", "gradient"},
     class_discriminative=True,
     source="arXiv:2011.08891",
+    randomisation="passes",
 )
 def hirescam(activation: Tensor, gradient: Tensor) -> Tensor:
     """Gradient times activation, summed over the channels.

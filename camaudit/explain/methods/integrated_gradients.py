@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @method(
     "integrated_gradients",
     needs={"inputs", "rerun"},
-    class_discriminative=False,
+    class_discriminative=True,
     source="arXiv:1703.01365",
     cost="50",
     grid="input",

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 @method(
     "layercam",
     needs={"activation", "gradient"},
-    class_discriminative=True,
+    class_discriminative=False,
     source="doi:10.1109/TIP.2021.3089943",
+    randomisation="fails",
 )
 def layercam(activation: Tensor, gradient: Tensor) -> Tensor:
     """Positive gradient times activation, summed over the channels.

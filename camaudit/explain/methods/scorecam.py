@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     class_discriminative=True,
     source="arXiv:1910.01279",
     cost="channels of the layer",
-    randomisation="passes",
 )
 def scorecam(
     activation: Tensor,

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 @method(
     "smooth_gradcampp",
     needs={"activation", "gradient", "inputs", "rerun"},
-    class_discriminative=True,
+    class_discriminative=False,
     source="arXiv:1908.01224",
     cost="25",
+    randomisation="fails",
 )
 def smooth_gradcampp(
     activation: Tensor,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     needs={"activation", "gradient"},
     class_discriminative=True,
     source="arXiv:2008.02312",
+    randomisation="passes",
 )
 def xgradcam(activation: Tensor, gradient: Tensor) -> Tensor:
     """Channels of the target layer, weighted by their mean gradient, where each place counts by its activation.
