@@ -121,6 +121,29 @@ def run(
 
 
 @app.command()
+def init(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="With a dataset; or the name of an empty AUDIT.YAML to write."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The YAML file; FOLDER/audit.yaml.")
+    ] = None,
+) -> None:
+    """Write a commented configuration that fits what lies in a folder; '# ?' marks what is guessed."""
+    from camaudit.cli.printing import say
+    from camaudit.runs.proposing import propose, skeleton
+
+    if folder.suffix in {".yaml", ".yml"} and not folder.is_dir():
+        skeleton(folder)
+        say(f"Written: {folder}. Fill it in, then try: camaudit check {folder}")
+        return
+    out = output or folder / "audit.yaml"
+    what = propose(folder, out)
+    say(f"Recognised {what}.\nWritten: {out}. Look at the lines with '# ?', then try: camaudit check {out}")
+
+
+@app.command()
 def check(
     config: Config,
     sheet: Annotated[
