@@ -6,11 +6,15 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import torch
+from torch.fx import Graph
+
+from camaudit.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import nn
+    from torch.fx import Node
 
 
 class evaluating:  # noqa: N801 - a context manager reads as a verb
@@ -38,7 +42,16 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
     Frozen parameters take no part in a graph: without an input that asks for a gradient a forward pass makes none.
     A compiled model runs as the code it was compiled from, because hooks are not called inside of what was compiled.
+
+    Raises:
+        ModelError: it is a program that was recorded in training mode.
     """
+    if any(_trains(node) for part in model.modules() for node in _recorded(part)):
+        msg = (
+            f"{type(model).__name__} was recorded in training mode, so that dropout or batch norm differ from one run to the "
+            "next, and it cannot be brought out of it. Record it again after model.eval()."
+        )
+        raise ModelError(msg)
     with ExitStack() as stack:
         stack.enter_context(evaluating(model))
         thawed = [part for part in model.parameters() if part.requires_grad and part.is_leaf]
@@ -56,6 +69,20 @@ def uncompiled(model: nn.Module) -> nn.Module:
     """The module that `torch.compile` was given; the model itself where it was not compiled."""
     original: nn.Module = getattr(model, "_orig_mod", model)
     return original
+
+
+def _recorded(part: nn.Module) -> tuple[Node, ...]:
+    graph = getattr(part, "graph", None)
+    return tuple(graph.nodes) if isinstance(graph, Graph) else ()
+
+
+def _trains(node: Node) -> bool:
+    """Whether a recorded call is told that the model is being trained."""
+    given = dict(node.kwargs)
+    schema = getattr(node.target, "_schema", None)
+    if schema is not None:
+        given |= {argument.name: value for argument, value in zip(schema.arguments, node.args, strict=False)}
+    return given.get("train") is True or given.get("training") is True
 
 
 def _is_compiled(part: nn.Module) -> bool:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from camaudit.errors import ExplainError
+from camaudit.errors import ExplainError, ModelError
 from camaudit.explain import all_methods, explain
 from camaudit.explain.targets import Classes, Contrast, Predicted, Probability
 
@@ -211,3 +211,27 @@ def test_a_model_in_data_parallel_is_the_model() -> None:
     found = explain(nn.DataParallel(_net()), IMAGES, targets=1)
     assert found.layer.startswith("module.")
     assert torch.equal(found["gradcam"], explain(_net(), IMAGES, targets=1)["gradcam"])
+
+
+@pytest.mark.parametrize("record", ["export", "unflattened", "traced"])
+def test_a_program_recorded_in_training_mode_is_refused(record: str) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), _Dropping(), nn.Flatten(), nn.Linear(4 * 14 * 10, 5))
+
+    def recorded() -> nn.Module:
+        if record == "traced":
+            return torch.fx.symbolic_trace(net)
+        program = torch.export.export(net, (IMAGES,))
+        return program.module() if record == "export" else torch.export.unflatten(program)
+
+    with pytest.raises(ModelError, match=r"recorded in training mode.*Record it again after model.eval"):
+        explain(recorded(), IMAGES, methods=["gradient"], targets=1)
+    net.eval()
+    found = explain(recorded(), IMAGES, methods=["gradient"], targets=1)["gradient"]
+    assert torch.equal(found, explain(net, IMAGES, methods=["gradient"], targets=1)["gradient"])
+
+
+class _Dropping(nn.Module):
+    """Dropout as a function: the mode is in the call."""
+
+    def forward(self, given: Tensor) -> Tensor:
+        return nn.functional.dropout(given, 0.5, training=self.training)
