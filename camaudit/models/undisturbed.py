@@ -72,6 +72,8 @@ def uncompiled(model: nn.Module) -> nn.Module:
 
 
 def _recorded(part: nn.Module) -> tuple[Node, ...]:
+    if isinstance(part, torch.jit.ScriptModule):  # its graph is another thing, and may not be there
+        return ()
     graph = getattr(part, "graph", None)
     return tuple(graph.nodes) if isinstance(graph, Graph) else ()
 
