@@ -179,8 +179,8 @@ def coco(folder: Path) -> Proposal | None:
         if "segments_info" in first:
             data["options"] = {"kind": "panoptic"}
         elif "keypoints" in first:
-            data |= {"label": "only", "options": {"kind": "keypoints", "radius": 8}}
-            unsure["label"] = "an image's label is the category of its only instance; or folder | table | none"
+            data |= {"label": "none", "options": {"kind": "keypoints", "radius": 8}}
+            unsure["label"] = "keypoints say no label; folder | table | none"
             unsure["options.radius"] = "of the discs around the points, in pixels"
         return Proposal(f"COCO ({path.name})", data, unsure)
     return None
