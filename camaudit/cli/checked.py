@@ -163,9 +163,15 @@ def _cost(check: Check) -> list[str]:
         return []
     parts = f"maps {_bytes(cost.maps)}, tables {_bytes(cost.tables)}, report about {_bytes(cost.report)}"
     return [
-        f"measuring will take about {cost.seconds / 60:.1f} minutes here",
+        f"measuring will take about {_time(cost.seconds)} here",
         f"the run will take about {_bytes(cost.disk)} of disk ({parts})",
     ]
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds" if seconds >= 1 else "a second"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def _bytes(size: float) -> str:

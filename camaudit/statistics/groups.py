@@ -85,7 +85,7 @@ def _accuracy(correct: NDArray[np.bool_], subjects: NDArray[np.object_] | None, 
 def association(samples: pd.DataFrame, group: str, *, seed: int = 0, resamples: int = 2000) -> Effect:
     """Cramer's V of label and group, bias-corrected (Bergsma 2013): 0 independent, 1 a fixed mapping.
 
-    The interval is the percentile bootstrap over samples; p is that of the chi-squared test without
+    The interval is the percentile bootstrap over samples, and holds the estimate; p is that of the chi-squared test without
     continuity correction. All is NaN where label or group has fewer than two values, or for fewer than
     `MINIMUM` samples.
 
@@ -109,7 +109,9 @@ def association_of(counts: NDArray[np.int64], *, seed: int = 0, resamples: int =
     drawn = np.random.default_rng(seed).multinomial(n, counts.ravel() / n, size=resamples)
     low, high = np.quantile(_cramers_v(drawn.reshape(-1, *counts.shape)), [0.025, 0.975])
     p = float(chi2_contingency(counts, correction=False).pvalue)
-    return Effect("cramers_v", float(_cramers_v(counts[None])[0]), float(low), float(high), p, nan, n)
+    estimate = float(_cramers_v(counts[None])[0])
+    # in a sparse table a resample goes more closely together than what it is drawn from
+    return Effect("cramers_v", estimate, min(float(low), estimate), float(high), p, nan, n)
 
 
 def _cramers_v(counts: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -118,7 +118,7 @@ def test_check_says_what_an_audit_would_do_and_writes_a_sheet(home: Path, tmp_pa
         "resize 64, crop 64",
         "shape   object",
         "colour",
-        "minutes here",
+        "measuring will take about ",
     ):
         assert part in said
     assert "Nothing stops this audit." in said

@@ -317,10 +317,14 @@ def test_the_sheet_shows_a_sample_of_every_combination_with_its_outlines(audit: 
 
 
 def test_samples_are_chosen_from_every_combination_before_two_of_one() -> None:
-    cells = {("disc", "red"): [0, 1, 2], ("disc", "blue"): [5], ("square", "red"): [3, 4]}
-    counts = Counts(cells=dict(cells))
+    cells: dict[tuple[str | None, ...], list[int]] = {
+        ("disc", "red"): [0, 1, 2],
+        ("disc", "blue"): [5],
+        ("square", "red"): [3, 4],
+    }
+    counts = Counts(cells=cells)
     assert chosen(counts, 3) == [5, 0, 3]
-    assert chosen(counts, 4) == [5, 0, 1, 3]
+    assert chosen(counts, 4) == [5, 0, 3, 4]  # the label seen less
     assert chosen(counts, 99) == [5, 0, 1, 2, 3, 4]
 
 

@@ -25,7 +25,7 @@ _AHEAD = 64  # samples that are read before their turn
 MOST_VALUES = 50
 """Values of a column beyond which it is no longer crossed with others."""
 _FRAMES = 16  # sizes in the model's frame that are kept, with an image each
-_CELLS, _EACH = 64, 8  # combinations of label and groups, and samples of each, that a sheet is chosen from
+_CELLS, _EACH = 1000, 8  # combinations of label and groups, and samples of each, that a sheet is chosen from
 
 
 @dataclass
@@ -195,12 +195,19 @@ def _cross(counts: Counts, sample: Sample) -> dict[str, str]:
 
 
 def chosen(counts: Counts, most: int = 8) -> list[int]:
-    """Places of samples to look at, sorted by label and groups: one of each combination, the labels in turn, then more."""
-    of_label: Counter[str | None] = Counter()
-    cells = []
-    for cell, places in counts.cells.items():
-        cells.append((of_label[cell[0]], cell, places))
-        of_label[cell[0]] += 1
-    cells.sort(key=lambda entry: entry[0])
-    order = [(cell, places[turn]) for turn in range(_EACH) for _, cell, places in cells if turn < len(places)]
-    return [place for _, place in sorted(order[:most], key=lambda of: (tuple(map(str, of[0])), of[1]))]
+    """Places of samples to look at, sorted by label and groups: each time one whose label and groups were seen least."""
+    seen: Counter[tuple[int, str | None]] = Counter()
+    left = {cell: list(places) for cell, places in counts.cells.items()}
+    picked: list[tuple[tuple[str, ...], int]] = []
+
+    def known(cell: tuple[str | None, ...]) -> float:
+        # the label counts most, then the first group column
+        return sum(seen[at, value] / (at + 1) for at, value in enumerate(cell))
+
+    while left and len(picked) < most:
+        cell = min(left, key=known)
+        picked.append((tuple(map(str, cell)), left[cell].pop(0)))
+        seen.update(enumerate(cell))
+        if not left[cell]:
+            del left[cell]
+    return [place for _, place in sorted(picked)]

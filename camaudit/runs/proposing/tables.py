@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +26,21 @@ _MASK_WORDS = ("mask", "segmentation", "seg", "trimap", "annotation")
 
 def table(folder: Path) -> Proposal | None:
     """The first table in a folder that names images which are there."""
+    found = []
     for path in sorted(at for at in folder.iterdir() if at.suffix.lower() in _KINDS and at.is_file()):
         try:
             columns = _Columns(path)
         except DataError:
             continue
         if columns.images:
-            return _proposal(path, columns)
-    return None
+            found.append((path, columns))
+    if not found:
+        return None
+    proposal = _proposal(*found[0])
+    if len(found) == 1:
+        return proposal
+    others = ", ".join(path.name for path, _ in found[1:])
+    return replace(proposal, unsure={**proposal.unsure, "path": f"or {others}"})
 
 
 class _Columns:
