@@ -256,7 +256,7 @@ MORE: dict[str, Case] = {
     ),
     "two documents": Case("configuration", partial(of_audit, in_yaml("model: {}\n---\ndata: {}\n")), ("is not valid YAML",)),
     "a recursive anchor": Case(
-        "configuration", partial(of_audit, in_yaml("model: &a {classes: *a}\ndata: {format: folder}\n")), ("model",), own_model=True
+        "configuration", partial(of_audit, in_yaml("model: &a {classes: *a}\ndata: {format: folder}\n")), ("once its aliases",), own_model=True
     ),
     "ten thousand unknown keys": Case(
         "configuration", partial(of_audit, in_yaml("".join(f"k{n}: 1\n" for n in range(10_000)))), ("k0 is not a key",)

@@ -84,7 +84,7 @@ def draw_sheet(
         shots,
         roles,
         title=f"{len(shots)} of {counts.samples:,} images, {frame}",
-        subtitle=f"{said}; chosen so that every label and group is seen. The outlines are the annotated regions.",
+        subtitle=f"{said}; chosen so that as many labels and groups as fit are seen. The outlines are the annotated regions.",
     )
 
 
