@@ -78,6 +78,9 @@ OF_LAYER: frozenset[Need] = frozenset(
 )
 """The needs that are of a target layer."""
 
+MANY_PASSES: frozenset[Need] = frozenset({"ablated_scores", "masked_scores", "rerun"})
+"""The needs that run the model, or its head, again."""
+
 Randomisation = Literal["passes", "fails", "open"]
 
 
@@ -114,7 +117,9 @@ class Method:
     at_layer: bool = True
 
 
-_SMOOTH = "smooth:"
+SMOOTH = "smooth:"
+"""Before a method's id: the mean of its raw maps over noisy copies of the image."""
+
 _registered: dict[str, Method] = {}
 
 
@@ -167,8 +172,8 @@ def get_method(id: str) -> Method:  # noqa: A002
         ExplainError: there is none.
     """
     known = all_methods()
-    if id.startswith(_SMOOTH):
-        return _smooth(get_method(id.removeprefix(_SMOOTH)))
+    if id.startswith(SMOOTH):
+        return _smooth(get_method(id.removeprefix(SMOOTH)))
     if id not in known:
         close = difflib.get_close_matches(id, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"the methods are {', '.join(known)}."
@@ -178,14 +183,14 @@ def get_method(id: str) -> Method:  # noqa: A002
 
 
 def _smooth(of: Method) -> Method:
-    if of.id.startswith(_SMOOTH) or "rerun" in of.needs:
+    if of.id.startswith(SMOOTH) or "rerun" in of.needs:
         msg = f"{of.id} already runs over copies of the image; smooth: does not go over it."
         raise ExplainError(msg)
     function = smoothed(of.function, of.needs, of.options)
     options = {"samples": 25, "sigma": 0.1, "seed": 0}
     return replace(
         of,
-        id=_SMOOTH + of.id,
+        id=SMOOTH + of.id,
         function=function,
         needs=frozenset({"inputs", "rerun"}),
         summary=f"Mean of the raw maps of {of.id} over noisy copies of the image.",

@@ -11,13 +11,16 @@ import torch
 from camaudit.config import AuditConfig, dump_config, parse_target
 from camaudit.data import Frame, batches
 from camaudit.errors import DataError
-from camaudit.explain import explain
+from camaudit.explain import explain, get_method
+from camaudit.explain.registry import MANY_PASSES, SMOOTH
+from camaudit.explain.targets import Classes
 from camaudit.measure import measured_regions
 from camaudit.providers import fingerprints, made_by
 from camaudit.runs.manifest import PROVIDING, SCHEMA_VERSION, STAGES, versions
 from camaudit.types import RunManifest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from camaudit.data import Dataset
@@ -122,15 +125,26 @@ def _frame_side(job: Job) -> tuple[int, int]:
 
 
 def _grid(job: Job, side: tuple[int, int]) -> tuple[int, int]:
-    """(h, w) of the maps; asks every method for one, so that a method that does not fit is refused at the start."""
+    """(h, w) of the first method's maps; asks every method for one, so that one that does not fit is refused at the start.
+
+    A method that runs the model many times is not asked: of ``smooth:METHOD`` the method is.
+    """
+    methods = [get_method(name.removeprefix(SMOOTH)) for name in job.config.audit.methods]
+    asked = dict.fromkeys(of.id for of in methods if MANY_PASSES.isdisjoint(of.needs))
+    first = methods[0]
+    if first.grid == "layer" and first.id not in asked:
+        asked["eigencam"] = None  # which any layer gives
     parameter = next(job.model.module.parameters(), torch.zeros(0))
-    example = torch.zeros(1, 3, *side, device=job.device, dtype=parameter.dtype)
-    found = explain(
-        job.model.module,
-        example,
-        methods=job.config.audit.methods,
-        targets=lambda output: job.model.scores(output)[:, :1],
-        layer=job.model.target_layer,
-    )
-    height, width = found[job.config.audit.methods[0]].shape[-2:]
+    found: Mapping[str, torch.Tensor] = {}
+    if asked:
+        found = explain(
+            job.model.module,
+            torch.zeros(1, 3, *side, device=job.device, dtype=parameter.dtype),
+            methods=list(asked),
+            targets=Classes(0, job.model.scores),
+            layer=job.model.target_layer,
+        ).maps
+    if first.grid == "input":
+        return side
+    height, width = found[first.id if first.id in found else "eigencam"].shape[-2:]
     return (height, width)
