@@ -12,11 +12,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from camaudit.explain.registry import Need
-
 
 def smoothed(
-    function: Callable[..., Tensor], needs: Collection[Need], own: Mapping[str, object]
+    function: Callable[..., Tensor], needs: Collection[str], own: Mapping[str, object]
 ) -> Callable[..., Tensor]:
     """The method that averages another's maps.
 

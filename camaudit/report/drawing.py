@@ -28,8 +28,6 @@ OPACITY = 0.82
 RAMP: NDArray[np.uint8] = INFERNO[np.linspace(45, 255, 256).round().astype(int)]
 """Colours of the levels 0 to 255: inferno without its blacks, which would read as shadows in the picture."""
 
-"""Drawn and left-out length of a region's outline, in pixels, by role."""
-
 COLOURS = (
     "#2bc4f6",
     "#6fdc7a",
