@@ -151,7 +151,7 @@ def _one(
         model.inputs(torch.from_numpy(picture.copy())[None].to(device)),
         methods=methods,
         targets=[OfAudit(target, [None], model) for target in targets],
-        layer=model.target_layer,
+        layer=model.target_layer or "auto",  # a TorchScript program has none to name
     )
     overlays: dict[tuple[str, str], Path] = {}
     raw: dict[str, Any] = {}

@@ -142,7 +142,7 @@ def _grid(job: Job, side: tuple[int, int]) -> tuple[int, int]:
             torch.zeros(1, 3, *side, device=job.device, dtype=parameter.dtype),
             methods=list(asked),
             targets=Classes(0, job.model.scores),
-            layer=job.model.target_layer,
+            layer=job.model.target_layer or "auto",
         ).maps
     if first.grid == "input":
         return side

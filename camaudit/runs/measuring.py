@@ -104,7 +104,7 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measu
         images,
         methods=settings.methods,
         targets=[OfAudit(target, labels, model) for target in settings.targets],
-        layer=model.target_layer,
+        layer=model.target_layer or "auto",  # a TorchScript program has none to name
     )
     logits = model.scores(explained.output).float()
     _check_finite(logits, batch.samples, model)
