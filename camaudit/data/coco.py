@@ -29,7 +29,7 @@ from camaudit.data.instances import (
 )
 from camaudit.data.labels import label_source
 from camaudit.data.paths import Root, exists
-from camaudit.data.problems import Problems
+from camaudit.data.problems import Problems, one_row
 from camaudit.data.records import Record, assemble
 from camaudit.errors import ConfigError, DataError
 from camaudit.types import ColourMaskFile, InFile, Instances, Keypoints
@@ -151,25 +151,28 @@ class _Reading:
     def records(self) -> Iterator[Record]:
         """A record an image, in the file's order."""
         for key, entry in self._store.images():
-            where = f"{self._source.path}, image {key}"
-            name = entry["file_name"]
-            image = self._root.path(name, where=where)
-            annotations = self._store.annotations(key)
-            if not annotations:
-                self._problems.add("no-annotation", where, f"{name!r} has no annotations.")
-            label, regions = self._described(annotations, _size(entry), where)
-            parts = name.split("/")
-            yield Record(
-                id=name,
-                image=image,
-                where=where,
-                label=parts[0] if self._label == "folder" and len(parts) > 1 else label,
-                regions={
-                    region: shape if self._options.kind == "panoptic" else InFile(shape, image, _size(entry))
-                    for region, shape in regions.items()
-                },
-                names=(json.loads(key) if key.startswith('"') else key,),
-            )
+            with one_row():
+                where = f"{self._source.path}, image {key}"
+                name = entry["file_name"]
+                image = self._root.path(name, where=where)
+                annotations = self._store.annotations(key)
+                if not annotations:
+                    self._problems.add("no-annotation", where, f"{name!r} has no annotations.")
+                label, regions = self._described(annotations, _size(entry), where)
+                parts = name.split("/")
+                yield Record(
+                    id=name,
+                    image=image,
+                    where=where,
+                    label=parts[0] if self._label == "folder" and len(parts) > 1 else label,
+                    regions={
+                        region: shape
+                        if self._options.kind == "panoptic"
+                        else InFile(shape, image, _size(entry))
+                        for region, shape in regions.items()
+                    },
+                    names=(json.loads(key) if key.startswith('"') else key,),
+                )
 
     def _described(
         self, annotations: Sequence[dict[str, Any]], size: tuple[int, int] | None, where: str

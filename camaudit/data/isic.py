@@ -14,7 +14,7 @@ from camaudit.config.collections import IsicOptions
 from camaudit.data.labels import own_labels
 from camaudit.data.lines import csv_rows, folder_of
 from camaudit.data.paths import Root
-from camaudit.data.problems import Problems
+from camaudit.data.problems import Problems, one_row
 from camaudit.data.records import Record, assemble
 from camaudit.data.rows import check_columns, known, open_rows
 from camaudit.errors import DataError
@@ -106,16 +106,19 @@ def _records(source: DataConfig, options: IsicOptions, problems: Problems) -> It
         folder_of(options.masks, "the folder of the lesion masks"), allow_outside=source.allow_outside
     )
     for row in csv_rows(source.path, columns=(key,), what="a table of ISIC"):
-        name = row.needed(key)
-        yield Record(
-            id=name,
-            image=_image(images, name, row),
-            where=row.where,
-            label=row.needed(options.label) if options.label else _diagnosis(row, diagnoses, options.neither),
-            groups={column: row[column] for column in options.groups if known(row[column])},
-            regions=_regions(masks, name, row, problems) if masks else {},
-            subject=known(row[subject]) if subject else None,
-        )
+        with one_row():
+            name = row.needed(key)
+            yield Record(
+                id=name,
+                image=_image(images, name, row),
+                where=row.where,
+                label=row.needed(options.label)
+                if options.label
+                else _diagnosis(row, diagnoses, options.neither),
+                groups={column: row[column] for column in options.groups if known(row[column])},
+                regions=_regions(masks, name, row, problems) if masks else {},
+                subject=known(row[subject]) if subject else None,
+            )
 
 
 def _diagnosis(row: Row, diagnoses: Sequence[str], neither: str | None) -> str:

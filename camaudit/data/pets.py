@@ -14,7 +14,7 @@ from camaudit.config.collections import PetsOptions
 from camaudit.data.labels import own_labels
 from camaudit.data.lines import folder_of, word_rows
 from camaudit.data.paths import Root
-from camaudit.data.problems import Problems
+from camaudit.data.problems import Problems, one_row
 from camaudit.data.records import Record, assemble
 from camaudit.types import MaskFile
 
@@ -86,26 +86,27 @@ def _records(source: DataConfig, options: PetsOptions, problems: Problems) -> It
     trimaps = Root(annotations / "trimaps", allow_outside=source.allow_outside)
     breeds: dict[str, tuple[str, str]] = {}
     for row, split in _rows(annotations):
-        name = row["image"]
-        breed, species = _breed(row), row.one_of("species", SPECIES)
-        said = (row["class"], row["species"])
-        if breeds.setdefault(breed, said) != said:
-            number, animal = breeds[breed]
-            raise row.wrong(
-                f"{breed} is class {said[0]}, species {said[1]}, and was class {number}, species {animal} before."
+        with one_row():
+            name = row["image"]
+            breed, species = _breed(row), row.one_of("species", SPECIES)
+            said = (row["class"], row["species"])
+            if breeds.setdefault(breed, said) != said:
+                number, animal = breeds[breed]
+                raise row.wrong(
+                    f"{breed} is class {said[0]}, species {said[1]}, and was class {number}, species {animal} before."
+                )
+            trimap = trimaps.path(f"{name}.png", where=row.where)
+            if not trimap.is_file():
+                problems.add("no-mask", row.where, f"{trimap} does not exist.")
+            yield Record(
+                id=name,
+                image=images.path(f"{name}.jpg", where=row.where),
+                where=row.where,
+                label=breed if options.label == "breed" else species,
+                groups={"species": species} if options.label == "breed" else {"breed": breed},
+                regions=_regions(trimap, options.border) if trimap.is_file() else {},
+                split=split,
             )
-        trimap = trimaps.path(f"{name}.png", where=row.where)
-        if not trimap.is_file():
-            problems.add("no-mask", row.where, f"{trimap} does not exist.")
-        yield Record(
-            id=name,
-            image=images.path(f"{name}.jpg", where=row.where),
-            where=row.where,
-            label=breed if options.label == "breed" else species,
-            groups={"species": species} if options.label == "breed" else {"breed": breed},
-            regions=_regions(trimap, options.border) if trimap.is_file() else {},
-            split=split,
-        )
 
 
 def _rows(annotations: Path) -> Iterator[tuple[Row, str | None]]:

@@ -25,7 +25,7 @@ from camaudit.data.instances import (
 )
 from camaudit.data.labels import label_source
 from camaudit.data.paths import Root, exists, is_folder
-from camaudit.data.problems import Problems
+from camaudit.data.problems import Problems, one_row
 from camaudit.data.records import Record, assemble
 from camaudit.data.table import legend_shapes
 from camaudit.errors import ConfigError, DataError
@@ -151,12 +151,13 @@ class _Reading:
     def records(self) -> Iterator[Record]:
         """A record an image."""
         for stem, image in self._listed():
-            where = str(image)
-            objects, size, unusable = self._objects(stem)
-            rule = self._label
-            label = label_of(objects, self._source, rule, where=where, problems=self._problems)
-            shapes = self._shapes(stem, image, size, objects, unusable)
-            yield Record(stem, image, where, label=label, regions=shapes, names=(image.name,))
+            with one_row():
+                where = str(image)
+                objects, size, unusable = self._objects(stem)
+                rule = self._label
+                label = label_of(objects, self._source, rule, where=where, problems=self._problems)
+                shapes = self._shapes(stem, image, size, objects, unusable)
+                yield Record(stem, image, where, label=label, regions=shapes, names=(image.name,))
 
     def _shapes(
         self,

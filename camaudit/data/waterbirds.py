@@ -14,7 +14,7 @@ from camaudit.config.collections import WaterbirdsOptions
 from camaudit.data.labels import own_labels
 from camaudit.data.lines import csv_rows, folder_of
 from camaudit.data.paths import Root
-from camaudit.data.problems import Problems
+from camaudit.data.problems import Problems, one_row
 from camaudit.data.records import Record, assemble
 from camaudit.types import Combined, MaskFile
 
@@ -93,20 +93,21 @@ def _records(source: DataConfig, options: WaterbirdsOptions, problems: Problems)
         allow_outside=source.allow_outside,
     )
     for row in csv_rows(folder / "metadata.csv", columns=columns, what="the metadata.csv of Waterbirds"):
-        name = row.needed("img_filename")
-        species = _species(row, name)
-        groups = {"place": row.one_of("place", PLACES)}
-        yield Record(
-            id=name,
-            image=root.path(name, where=row.where),
-            where=row.where,
-            label=row.one_of("y", LABELS),
-            groups=groups | ({"species": species} if options.species == "group" else {}),
-            regions=_regions(masks, name, row, options.threshold, problems) if masks else {},
-            split=row.one_of("split", SPLITS),
-            subject=species if options.species == "subject" else None,
-            names=(row["img_id"],),
-        )
+        with one_row():
+            name = row.needed("img_filename")
+            species = _species(row, name)
+            groups = {"place": row.one_of("place", PLACES)}
+            yield Record(
+                id=name,
+                image=root.path(name, where=row.where),
+                where=row.where,
+                label=row.one_of("y", LABELS),
+                groups=groups | ({"species": species} if options.species == "group" else {}),
+                regions=_regions(masks, name, row, options.threshold, problems) if masks else {},
+                split=row.one_of("split", SPLITS),
+                subject=species if options.species == "subject" else None,
+                names=(row["img_id"],),
+            )
 
 
 def _species(row: Row, name: str) -> str:

@@ -28,7 +28,7 @@ from camaudit.data.instances import (
 )
 from camaudit.data.labels import label_source
 from camaudit.data.paths import Root, exists, is_folder
-from camaudit.data.problems import Problems
+from camaudit.data.problems import Problems, one_row
 from camaudit.data.records import Record, assemble
 from camaudit.errors import DataError
 from camaudit.types import Relative
@@ -132,7 +132,8 @@ class _Reading:
         for part in _PARTS:
             for image in chain.from_iterable(map(self._images, self._entries(part))):
                 if image.suffix.lower() in known:
-                    yield self._record(image, part)
+                    with one_row():
+                        yield self._record(image, part)
 
     def _record(self, image: Path, part: str) -> Record:
         name = os.path.relpath(image, self._root.folder)  # of several ways to spell it the shortest
