@@ -492,6 +492,16 @@ class AuditedRun(Protocol):
         ...
 
     @property
+    def quadrants(self) -> pd.DataFrame:
+        """One row a sample, in their order: right or wrong, for the right or the wrong reason.
+
+        Columns: ``sample``, ``quadrant`` (``right_right``, ``right_wrong``, ``wrong_right``, ``wrong_wrong`` or
+        ``unknown``: the prediction, then its reason), ``object_shift``, ``attribute_shift`` (SD of the margin of the predicted
+        class, NaN where it was not measured).
+        """
+        ...
+
+    @property
     def findings(self) -> Sequence[Finding]:
         """Every finding, the gravest first."""
         ...

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
+from camaudit.findings import quadrants
 from camaudit.types import (
     AttributionMap,
     Effect,
@@ -107,6 +108,7 @@ class SyntheticRun:
         self.measurements = pd.DataFrame(self._measure(rng))
         self.effects = _effects(self.measurements, self.samples)
         self.clusters = self._cluster()
+        self.quadrants = quadrants(self.measurements, self.samples, self.roles | {self.union: "attribute"})
         self.findings: Sequence[Finding] = self._find()
         self.verdict = self._judge()
         self.manifest = self._manifest()

@@ -83,6 +83,11 @@ class Run:
         """One row a clustered sample; see `camaudit.types.AuditedRun`."""
         return read_table(self.path / "clusters.parquet")
 
+    @cached_property
+    def quadrants(self) -> pd.DataFrame:
+        """One row a sample, right or wrong, for the right or the wrong reason; see `camaudit.types.AuditedRun`."""
+        return read_table(self.path / "quadrants.parquet")
+
     @property
     def findings(self) -> list[Finding]:
         """Every finding, the gravest first; also what passed, was undecided or did not apply."""

@@ -12,7 +12,7 @@ from camaudit.clusters import assign
 from camaudit.data import batches
 from camaudit.data.problems import KINDS
 from camaudit.errors import DataError
-from camaudit.findings import write_findings
+from camaudit.findings import quadrants, write_findings
 from camaudit.measure import measured_regions
 from camaudit.providers import provide
 from camaudit.runs import concluding, folder, store
@@ -166,6 +166,8 @@ def findings(job: Job, manifest: RunManifest) -> None:
     """Findings and verdict."""
     run = Run(job.out, manifest, job.data)
     findings, verdict = concluding.judge(manifest, run.effects, run.measurements, run.samples)
+    reasons = quadrants(run.measurements, run.samples, manifest.roles)
+    store.write_table(job.out / "quadrants.parquet", reasons)
     store.write_text(job.out / "findings.json", write_findings(manifest.name, verdict, findings))
 
 

@@ -37,6 +37,7 @@ EFFECTS = [
     *("estimate", "low", "high", "p", "q", "n"),
 ]
 CLUSTERS = ["sample", "method", "target", "target_class", "cluster", "rank", "x", "y"]
+QUADRANTS = ["sample", "quadrant", "object_shift", "attribute_shift"]
 
 
 # ------------------------------------------------------------------ what a run says
@@ -47,6 +48,8 @@ def test_the_tables_have_the_documented_columns(finished: Run) -> None:
     assert list(finished.measurements) == MEASUREMENTS
     assert list(finished.effects) == EFFECTS
     assert list(finished.clusters) == CLUSTERS
+    assert list(finished.quadrants) == QUADRANTS
+    assert finished.quadrants["sample"].tolist() == finished.samples["sample"].tolist()
 
 
 def test_samples_are_in_the_order_of_the_dataset(finished: Run) -> None:
@@ -144,7 +147,7 @@ def test_the_run_directory_is_laid_out_as_documented(finished: Run) -> None:
     names = {path.name for path in finished.path.iterdir()}
     assert names == {
         *("manifest.json", "config.yaml", "samples", "maps", "measurements.parquet", "effects.parquet"),
-        *("clusters.parquet", "findings.json", "report.html"),
+        *("clusters.parquet", "quadrants.parquet", "findings.json", "report.html"),
     }
     assert {path.name for path in (finished.path / "maps").iterdir()} == {"gradcam"}
     assert {path.name for path in (finished.path / "maps/gradcam").iterdir()} == {"predicted", "label"}
@@ -190,7 +193,7 @@ def test_the_configuration_in_the_run_directory_runs_again(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     again = run_config(load_config(finished.path / "config.yaml"), Path("again"))
-    for table in ("measurements.parquet", "effects.parquet", "clusters.parquet"):
+    for table in ("measurements.parquet", "effects.parquet", "clusters.parquet", "quadrants.parquet"):
         assert (again.path / table).read_bytes() == (finished.path / table).read_bytes()
     third = run_config(load_config(again.path / "config.yaml"), Path("third"))
     assert (third.path / "config.yaml").read_text() == (again.path / "config.yaml").read_text()
