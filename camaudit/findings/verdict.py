@@ -1,8 +1,20 @@
 """The overall verdict, which follows from the findings by one rule.
 
-An attribute that is used makes the verdict an issue. Else an object that is missed does. Else the question is whether use
-of every attribute was excluded, over all samples and in every class: then the verdict is passed (or a tip, where maps lie
-on an attribute that is not used). Else it is not decided.
+The first that holds decides:
+
+1. the model uses an attribute (an issue of CAM101, 102, 104 or 105);
+2. the score or the accuracy goes with something that has no place in the image (an issue of CAM3xx);
+3. a group is classified worse, and nothing of the above was shown to be why (an issue of CAM4xx);
+4. the object is missed (an issue of CAM103);
+5. the maps of every method failed the checks of trust (CAM201);
+6. something that matters is undecided: use of an attribute, over all samples or in a whole class, or whether the score goes
+   with something that has no place;
+7. there is a tip;
+8. nothing of this: passed.
+
+1 to 4 are issues. 5 is a tip where edits, which need no map, excluded use of every attribute, and undecided elsewhere. Where no
+attribute is annotated and nothing else decides, the verdict is that there was nothing to decide. Who pays, and whether the
+maps can be believed, is said of every verdict.
 """
 
 from __future__ import annotations
@@ -14,70 +26,185 @@ from camaudit.types import Finding, Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_REGIONS, _TRUST, _UNSEEN, _HARMS = "CAM1", "CAM2", "CAM3", "CAM4"
+"""How the codes of the families begin."""
+
+TRANSPLANT = "CAM105"
+
+_NO_ATTRIBUTE = "No attribute region is annotated, so whether the model is right for the wrong reason was not examined on regions."
+
 
 def conclude(findings: Sequence[Finding]) -> Verdict:
     """The verdict of an audit."""
-    issues = [f for f in findings if f.status == "issue"]
-    shortcuts = [f for f in issues if f.role == "attribute"]
-    if shortcuts:
-        return Verdict(
-            "issue",
-            f"The model uses {_regions(shortcuts)}",
-            f"The model uses what it should not. {shortcuts[0].title}{_more(len(shortcuts) - 1)} "
+    found = _issue(findings) or _untrusted(findings) or _without_issue(findings)
+    rest = _who_pays(findings, found), _believed(findings, found)
+    text = " ".join([found.text, *filter(None, rest)])
+    return Verdict(found.status, found.headline, text, found.finding)
+
+
+def _issue(findings: Sequence[Finding]) -> Verdict | None:
+    issues = [finding for finding in findings if finding.status == "issue"]
+    used = [finding for finding in _of(issues, _REGIONS) if finding.role != "object"]
+    missed = [finding for finding in _of(issues, _REGIONS) if finding.role == "object"]
+    unseen, harms = _of(issues, _UNSEEN), _of(issues, _HARMS)
+    if used:
+        headline = f"The model uses {_regions(used)}"
+        return _led(
+            findings,
+            used,
+            headline,
+            "The model uses what it should not.",
             "Accuracy alone does not show this.",
-            findings.index(shortcuts[0]),
         )
-    if issues:
-        return Verdict(
-            "issue",
-            f"The model does not use {_regions(issues)}",
-            f"The model does without the object it should recognise. {issues[0].title}",
-            findings.index(issues[0]),
-        )
-    # decided on all samples of a class or of the dataset: a small group that is undecided does not undo it
-    whole = [f for f in findings if f.role == "attribute" and not f.group and f.status != "not_applicable"]
-    if not whole:
-        return Verdict(
-            "not_applicable",
-            "Nothing to decide",
-            "No attribute region is annotated, so whether the model is right for the wrong reason was not examined.",
-        )
-    return _without_issue(findings, whole)
+    if unseen:
+        lead = "What the model goes by has no place in the image, so no heatmap can show it."
+        return _led(findings, unseen, "Something the maps cannot show", lead)
+    if harms:
+        lead = "A group is classified worse, and what was examined does not say why."
+        return _led(findings, harms, "Some are classified worse than others", lead)
+    if missed:
+        headline = f"The model does not use {_regions(missed)}"
+        return _led(findings, missed, headline, "The model does without the object it should recognise.")
+    return None
 
 
-def _without_issue(findings: Sequence[Finding], whole: Sequence[Finding]) -> Verdict:
+def _led(
+    findings: Sequence[Finding], mine: Sequence[Finding], headline: str, lead: str, end: str = ""
+) -> Verdict:
+    """An issue of several findings that say the same, the gravest first."""
+    text = f"{lead} {mine[0].title}{_more(len(mine) - 1)} {end}".rstrip()
+    return Verdict("issue", headline, text, findings.index(mine[0]))
+
+
+def _untrusted(findings: Sequence[Finding]) -> Verdict | None:
+    """The verdict where no method's maps can be believed."""
+    failed = _failed(findings)
+    if not failed or len(failed) < len(_judged(findings)):
+        return None
+    whole = _whole(findings)
+    excluded = bool(whole) and all(finding.answers.get("used") == "no" for finding in whole)
+    edits = (
+        "Edits, which need no map, found no use of an attribute."
+        if excluded
+        else "Edits, which need no map, show no use of an attribute, and do not exclude it."
+        if any("used" in finding.answers for finding in whole)
+        else "Nothing was edited that would do without them."
+    )
+    return Verdict(
+        "tip" if excluded else "insufficient",
+        "The maps cannot be trusted here",
+        f"No method's maps pass the checks that a map must pass to mean anything on this model. {failed[0].title} {edits}",
+        findings.index(failed[0]),
+    )
+
+
+def _without_issue(findings: Sequence[Finding]) -> Verdict:
+    whole = _whole(findings)
+    unseen = [f for f in _of(findings, _UNSEEN) if f.status == "insufficient" and not f.group]
     undecided = [f for f in whole if f.answers.get("used") == "open"]
     untested = [f for f in whole if "used" not in f.answers]
-    tips = [f for f in findings if f.status == "tip" and f.role == "attribute"]
+    tips = [f for f in findings if f.status == "tip" and f.role != "object"] + _failed(findings)
     if undecided:
-        return Verdict(
-            "insufficient",
-            "Not decided",
-            f"Use of an attribute was neither shown nor excluded. {undecided[0].title} {undecided[0].advice}",
-            findings.index(undecided[0]),
+        lead = "Use of an attribute was neither shown nor excluded."
+        return _open(
+            findings, undecided[0], "Not decided", f"{lead} {undecided[0].title} {undecided[0].advice}"
         )
     if untested:
-        return Verdict(
-            "insufficient",
-            "Use was not tested",
+        text = (
             f"Nothing was edited, so use of an attribute was neither shown nor excluded. {untested[0].title} "
-            "Turn the intervention on (audit.intervention).",
-            findings.index(untested[0]),
         )
+        return _open(
+            findings,
+            untested[0],
+            "Use was not tested",
+            text + "Turn the intervention on (audit.intervention).",
+        )
+    if unseen and whole:
+        lead = "No use of an annotated attribute was found, but a shortcut without a place was not excluded."
+        return _open(findings, unseen[0], "Not decided", f"{lead} {unseen[0].title} {unseen[0].advice}")
+    if not whole:
+        return Verdict("not_applicable", "Nothing to decide", _NO_ATTRIBUTE)
+    return _clean(findings, tips)
+
+
+def _clean(findings: Sequence[Finding], tips: Sequence[Finding]) -> Verdict:
+    headline = "No use of an attribute was found"
     if tips:
-        return Verdict(
-            "tip",
-            "No use of an attribute was found",
-            "The score does not follow the attributes when they are edited, beyond what edits elsewhere do. "
-            f"Some maps lie on them all the same. {tips[0].title}",
-            findings.index(tips[0]),
+        lies = " Some maps lie on them all the same." if tips[0].code.startswith(_REGIONS) else ""
+        lead = (
+            "The score does not follow the attributes when they are edited, beyond what edits elsewhere do."
         )
+        return Verdict("tip", headline, f"{lead}{lies} {tips[0].title}", findings.index(tips[0]))
     return Verdict(
         "passed",
-        "No use of an attribute was found",
+        headline,
         "The score does not follow an annotated attribute when it is edited, beyond what edits elsewhere do. "
-        "A shortcut that nobody annotated, or that has no place in the image, would not be seen by this audit.",
+        "A shortcut that nobody annotated and nobody measured would not be seen by this audit.",
     )
+
+
+def _open(findings: Sequence[Finding], finding: Finding, headline: str, text: str) -> Verdict:
+    return Verdict("insufficient", headline, text, findings.index(finding))
+
+
+def _who_pays(findings: Sequence[Finding], verdict: Verdict) -> str:
+    """The gravest finding about groups, where the verdict does not say it already."""
+    asked = [finding for finding in _of(findings, _HARMS) if finding.status != "not_applicable"]
+    issues = [finding for finding in asked if finding.status == "issue"]
+    if issues:
+        return "" if issues[0].title in verdict.text else issues[0].title
+    if any(finding.status == "insufficient" for finding in asked):
+        return "Whether a group is classified worse cannot be said."
+    if any(finding.status == "passed" for finding in asked):
+        return "No group that was asked about is classified worse by more than chance leaves open."
+    return ""
+
+
+def _believed(findings: Sequence[Finding], verdict: Verdict) -> str:
+    """Whether the maps can be believed."""
+    judged, failed = _judged(findings), _failed(findings)
+    if not judged:
+        return "Whether the maps can be believed was not examined."
+    if len(failed) == len(judged):
+        said = verdict.headline == "The maps cannot be trusted here"
+        return "" if said else "The maps cannot be believed here; the edits, which need none, carry this."
+    if failed:
+        few = "One method's maps" if len(failed) == 1 else f"The maps of {len(failed)} methods"
+        return f"{few} cannot be believed here and were left out."
+    if any(finding.answers.get("trusted") == "yes" for finding in judged):
+        return "The maps pass the checks of whether they can be believed."
+    return "Whether the maps can be believed cannot be said."
+
+
+def _of(findings: Sequence[Finding], family: str) -> list[Finding]:
+    return [finding for finding in findings if finding.code.startswith(family)]
+
+
+def _whole(findings: Sequence[Finding]) -> list[Finding]:
+    """Those on all samples of a class or of the dataset: a small group that is undecided does not undo them.
+
+    What one kind of edit leaves open counts where no other kind answers it of the same class and region; putting an attribute
+    into other images says nothing of the images that have it.
+    """
+    mine = [f for f in _of(findings, _REGIONS) if f.role == "attribute" and not f.group]
+    asked = [f for f in mine if f.status != "not_applicable" and f.code != TRANSPLANT]
+    answered = {(f.target_class, f.region, f.code) for f in asked if f.answers.get("used") in {"yes", "no"}}
+
+    def elsewhere(finding: Finding) -> bool:
+        """Whether another kind of edit answers what this one leaves open."""
+        of, region, code = finding.target_class, finding.region, finding.code
+        return any((of, region) == (other, same) and code != kind for other, same, kind in answered)
+
+    return [f for f in asked if f.answers.get("used") in {"yes", "no"} or not elsewhere(f)]
+
+
+def _judged(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings about the maps, one a method."""
+    return [finding for finding in _of(findings, _TRUST) if "trusted" in finding.answers]
+
+
+def _failed(findings: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in _judged(findings) if finding.answers["trusted"] == "no"]
 
 
 def _more(count: int) -> str:
