@@ -464,7 +464,8 @@ class AuditedRun(Protocol):
         Columns: ``sample`` (id), ``image`` (path as text), ``label``, ``predicted`` (class names), ``correct``
         (boolean, missing without a label), ``confidence`` (softmax of the predicted class), ``margin`` (score of the
         predicted class minus the next best), ``split``, ``subject``, ``group_NAME`` for every group column,
-        ``score_CLASS`` (before softmax) for every class, ``scale_METHOD_TARGET`` (the maximum of the raw map).
+        ``score_CLASS`` (before softmax) for every class, ``scale_METHOD_TARGET`` (the maximum of the raw map),
+        ``look_NAME`` for every look of the whole image in `camaudit.measure.appearance.LOOKS`.
         """
         ...
 
@@ -488,6 +489,19 @@ class AuditedRun(Protocol):
 
         Columns: ``sample, method, target, target_class, cluster`` (index), ``rank`` (0 for the most typical member),
         ``x, y`` (the 2-d embedding).
+        """
+        ...
+
+    @property
+    def trust(self) -> pd.DataFrame:
+        """One row a sample, method and check of the maps: ``sample, method, check, value``; empty where none was made."""
+        ...
+
+    @property
+    def exchanges(self) -> pd.DataFrame:
+        """One row a sample and donor: the object of the sample on the background of the donor; empty where none was made.
+
+        Columns: ``sample, donor, region, target, target_class, value`` (margin of the class in its standard deviations).
         """
         ...
 

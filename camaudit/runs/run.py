@@ -84,6 +84,17 @@ class Run:
         return read_table(self.path / "clusters.parquet")
 
     @cached_property
+    def trust(self) -> pd.DataFrame:
+        """One row a sample, method and check of the maps; see `camaudit.types.AuditedRun`."""
+        return self._optional("trust.parquet", ("sample", "method", "check", "value"))
+
+    @cached_property
+    def exchanges(self) -> pd.DataFrame:
+        """One row a sample and donor of its background; see `camaudit.types.AuditedRun`."""
+        columns = ("sample", "donor", "region", "target", "target_class", "value")
+        return self._optional("exchanges.parquet", columns)
+
+    @cached_property
     def quadrants(self) -> pd.DataFrame:
         """One row a sample, right or wrong, for the right or the wrong reason; see `camaudit.types.AuditedRun`."""
         return read_table(self.path / "quadrants.parquet")
@@ -148,6 +159,10 @@ class Run:
         from camaudit.browse import to_fiftyone
 
         return to_fiftyone(self, dataset, key=key, overwrite=overwrite)
+
+    def _optional(self, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+        path = self.path / name
+        return read_table(path) if path.exists() else pd.DataFrame(columns=list(columns))
 
     @cached_property
     def _judged(self) -> tuple[Verdict, list[Finding]]:
