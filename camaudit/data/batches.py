@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +17,14 @@ from camaudit.errors import DataError
 from camaudit.types import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from camaudit.data.images import Decoded
     from camaudit.types import Preprocessing, Sample
+
+    Look = Callable[[Decoded], Mapping[str, float]]
 
 _AHEAD = 3
 _THREADS = 4
@@ -40,6 +43,7 @@ class Batch:
         valid: (n, height, width) bool, false on padding.
         skipped: the samples that could not be read.
         notices: what was read and should be known, such as that only the first frame of an animation was taken.
+        looks: by name, what was measured of the whole images as they are stored, (n,) float64.
     """
 
     index: int
@@ -49,6 +53,7 @@ class Batch:
     valid: NDArray[np.bool_]
     skipped: tuple[Skipped, ...]
     notices: tuple[Problem, ...] = ()
+    looks: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 def batches(
@@ -58,6 +63,7 @@ def batches(
     size: int,
     *,
     skip: frozenset[int] = frozenset(),
+    look: Look | None = None,
 ) -> Iterator[Batch]:
     """Decode a dataset in order, a few batches ahead.
 
@@ -67,6 +73,7 @@ def batches(
         regions: what the second axis of the coverage holds: a name, and the annotated regions it is the union of.
         size: samples a batch; batch i always holds the samples from i·size on, whatever was skipped.
         skip: numbers of batches that are not needed.
+        look: measures a decoded image, before it is brought to the model's frame.
     """
     starts = [
         (number, start) for number, start in enumerate(range(0, len(samples), size)) if number not in skip
@@ -75,12 +82,11 @@ def batches(
         waiting: deque[tuple[int, list[tuple[Sample, Future[Read | Skipped]]]]] = deque()
         for number, start in starts:
             part = samples[start : start + size]
-            waiting.append(
-                (
-                    number,
-                    [(sample, pool.submit(read_sample, sample, preprocessing, regions)) for sample in part],
-                )
-            )
+            reads = [
+                (sample, pool.submit(read_sample, sample, preprocessing, regions, look=look))
+                for sample in part
+            ]
+            waiting.append((number, reads))
             if len(waiting) > _AHEAD:
                 yield _collect(*waiting.popleft(), regions)
         while waiting:
@@ -95,10 +101,15 @@ class Read:
     coverage: Mapping[str, NDArray[np.float32]]
     valid: NDArray[np.bool_]
     notices: tuple[Problem, ...] = ()
+    looks: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_sample(
-    sample: Sample, preprocessing: Preprocessing, regions: Mapping[str, Sequence[str]]
+    sample: Sample,
+    preprocessing: Preprocessing,
+    regions: Mapping[str, Sequence[str]],
+    *,
+    look: Look | None = None,
 ) -> Read | Skipped:
     """One sample in the model's frame, or why it could not be read."""
     try:
@@ -115,7 +126,11 @@ def read_sample(
         if all(part in masks for part in parts)
     }
     return Read(
-        frame.image(decoded.image), coverage, frame.valid(), _notices(sample, animated=decoded.animated)
+        frame.image(decoded.image),
+        coverage,
+        frame.valid(),
+        _notices(sample, animated=decoded.animated),
+        look(decoded) if look is not None else {},
     )
 
 
@@ -154,4 +169,8 @@ def _collect(
         valid=np.stack([result.valid for _, result in good]) if good else np.zeros((0, *side), bool),
         skipped=skipped,
         notices=tuple(notice for _, result in good for notice in result.notices),
+        looks={
+            name: np.array([result.looks[name] for _, result in good], dtype=np.float64)
+            for name in (good[0][1].looks if good else ())
+        },
     )

@@ -9,7 +9,7 @@ pages the first is taken.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from camaudit.data.stored import open_stored
 from camaudit.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 LARGE = 24_000_000
 """Pixels beyond which a JPEG is decoded at a half, a quarter or an eighth of its sides where that is enough."""
@@ -56,11 +56,13 @@ class Decoded:
         image: RGB, turned; smaller than `size` where a reduced one was asked for.
         size: (height, width) of the image as it is shown.
         animated: whether there are more frames or pages than the one that was taken.
+        tables: quantisation tables of a JPEG by number, 64 entries each; empty for other files.
     """
 
     image: Image.Image
     size: tuple[int, int]
     animated: bool
+    tables: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,10 @@ def decode(path: Path | str, needed: Callable[[tuple[int, int]], tuple[int, int]
                 height, width = needed(size)
                 image.draft(None, (2 * height, 2 * width) if turned else (2 * width, 2 * height))
             image.load()
+            tables = dict(getattr(image, "quantization", None) or {})
             # a conversion drops the metadata, so the turn comes first
             ImageOps.exif_transpose(image, in_place=True)
-            return Decoded(_as_rgb(image), size, bool(animated))
+            return Decoded(_as_rgb(image), size, bool(animated), tables)
     except FileNotFoundError:
         msg = f"{path} does not exist. Correct the path in the table, or remove the row."
     except UnidentifiedImageError:

@@ -14,8 +14,9 @@ from camaudit.data.problems import KINDS
 from camaudit.errors import DataError
 from camaudit.findings import quadrants, write_findings
 from camaudit.measure import measured_regions
+from camaudit.measure.appearance import looks
 from camaudit.providers import provide
-from camaudit.runs import concluding, folder, store
+from camaudit.runs import concluding, folder, store, trusting
 from camaudit.runs.accuracy import accuracy_warnings
 from camaudit.runs.job import batch_size
 from camaudit.runs.manifest import PROVIDING, read_manifest
@@ -51,7 +52,7 @@ def measure(job: Job, manifest: RunManifest) -> RunManifest:
     done = frozenset(int(path.stem.removeprefix("part-")) for path in store.parts(work, "parquet"))
     finished = min(len(done) * size, len(job.data))
     job.progress.update("measure", finished, len(job.data))
-    for batch in batches(job.data.samples, job.model.preprocessing, parts, size, skip=done):
+    for batch in batches(job.data.samples, job.model.preprocessing, parts, size, skip=done, look=looks):
         if batch.skipped and job.strict:
             msg = f"{batch.skipped[0].reason}\nThe run is strict, so this ends it; without --strict it is skipped."
             raise DataError(msg)
@@ -131,6 +132,14 @@ def _went_on_without(job: Job) -> list[str]:
     ]
 
 
+def trust(job: Job, manifest: RunManifest) -> None:
+    """The run's methods, examined on a sample of its images."""
+    run = Run(job.out, manifest, job.data)
+    asked = job.config.audit.trust.enabled
+    table = trusting.examine(job, run.samples, run.measurements) if asked else trusting.empty()
+    store.write_table(job.out / "trust.parquet", table)
+
+
 def effects(job: Job, manifest: RunManifest) -> None:
     """Means, intervals and tests of every cell."""
     run = Run(job.out, manifest, job.data)
@@ -176,5 +185,11 @@ def report(job: Job, manifest: RunManifest) -> None:
     Run(job.out, manifest, job.data).report()
 
 
-AFTER_MEASURING = {"effects": effects, "clusters": clusters, "findings": findings, "report": report}
+AFTER_MEASURING = {
+    "trust": trust,
+    "effects": effects,
+    "clusters": clusters,
+    "findings": findings,
+    "report": report,
+}
 """The stages after `measure`, in order."""
