@@ -128,7 +128,9 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measu
         frames.append(rows[rows["region"].isin(settings.edited)])
     maps, scales = _stored(explained.maps, settings)
     return Measured(
-        samples=_rows(batch.samples, logits.cpu(), model, settings.groups, scales),
+        samples=_rows(batch.samples, logits.cpu(), model, settings.groups, scales).assign(
+            **{f"look_{name}": values for name, values in batch.looks.items()}
+        ),
         maps=maps,
         measurements=pd.concat(frames, ignore_index=True),
     )

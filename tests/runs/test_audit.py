@@ -21,6 +21,7 @@ import camaudit as ca
 from camaudit.config import load_config
 from camaudit.data import Dataset
 from camaudit.errors import ConfigError, DataError, ModelError, RunError
+from camaudit.measure.appearance import LOOKS
 from camaudit.runs import concluding, pipeline, run_config, stages
 from tests import small_audit
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SAMPLES = [
     *("sample", "image", "label", "predicted", "correct", "confidence", "margin", "split", "subject"),
     *("group_colour", "score_disc", "score_square", "scale_gradcam_predicted", "scale_gradcam_label"),
+    *(f"look_{name}" for name in LOOKS),
 ]
 MEASUREMENTS = ["sample", "method", "target", "target_class", "region", "role", "metric", "value"]
 EFFECTS = [
