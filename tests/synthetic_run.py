@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 GRID = 7
 TARGETS = ("predicted", "label")
+FILLS = ("blur", "mean")
+INTERVENED = ("shift", "shift_region", "shift_control", "flip", "flip_control", "accuracy")
+CHECKS = {"noise": 0.95, "head": 0.28, "half": 0.2, "all": 0.06, "other_class": 0.31, "agreement": 0.9}
+LOOKS = ("brightness", "compression", "resolution", "saturation", "sharpness", "warmth")
 GENDERS = ("man", "woman")
 EFFECT_COLUMNS = [
     "metric", "method", "target", "target_class", "region", "role", "group", "value",
@@ -105,7 +109,10 @@ class SyntheticRun:
                 for target in TARGETS
             }
         )
+        self.samples = self.samples.assign(**self._look())
         self.measurements = pd.DataFrame(self._measure(rng))
+        self.trust = self._check(rng)
+        self.exchanges = self._exchange(rng)
         self.effects = _effects(self.measurements, self.samples)
         self.clusters = self._cluster()
         self.quadrants = quadrants(self.measurements, self.samples, self.roles | {self.union: "attribute"})
@@ -227,17 +234,19 @@ class SyntheticRun:
                         base | {"method": "gradcam", "metric": key, "value": v} for key, v in numbers.items()
                     ]
                     if target == "predicted" and region != self.names[3]:
-                        numbers = self._intervene(region, mask, rng)
-                        rows += [
-                            base | {"method": "blur", "metric": key, "value": v} for key, v in numbers.items()
-                        ]
+                        for fill in FILLS:
+                            numbers = self._intervene(region, mask, rng)
+                            rows += [
+                                base | {"method": fill, "metric": key, "value": v}
+                                for key, v in numbers.items()
+                            ]
         columns = ["sample", "method", "target", "target_class", "region", "role", "metric", "value"]
         return [{column: row[column] for column in columns} for row in rows]
 
     def _intervene(self, region: str, mask: NDArray[np.bool_], rng: np.random.Generator) -> dict[str, float]:
         """Shift of the margin, in its standard deviations, when the region is blurred, and of the control."""
         if not mask.any():
-            return dict.fromkeys(("shift", "shift_region", "shift_control", "flip"), math.nan)
+            return dict.fromkeys(INTERVENED, math.nan)
         attribute = {self.names[1]: 0.12, self.names[2]: 0.16, self.union: 0.27}
         expected = attribute.get(region, 0.10) if self.biased else (0.01 if region in attribute else 0.42)
         control = float(rng.normal(0.02, 0.04))
@@ -247,7 +256,51 @@ class SyntheticRun:
             "shift_region": moved,
             "shift_control": control,
             "flip": float(moved > 0.4),
+            "flip_control": float(control > 0.09),
+            "accuracy": float(moved > 0.45) - float(control > 0.1),
         }
+
+    def _look(self) -> dict[str, list[float]]:
+        """What every picture looks like as a whole, from its mean colour and its size alone."""
+        pixels = [self.picture(sample.id).astype(float) / 255 for sample in self._sources]
+        means = [picture.mean((0, 1)) for picture in pixels]
+        looks = {
+            "brightness": [float(mean.mean()) for mean in means],
+            "compression": [0.1 + 0.01 * (index % 7) for index in range(len(means))],
+            "resolution": [float(self.frame)] * len(means),
+            "saturation": [float(mean.max() - mean.min()) for mean in means],
+            "sharpness": [float(np.abs(np.diff(picture.mean(2))).mean()) for picture in pixels],
+            "warmth": [float(mean[0] - mean[2]) for mean in means],
+        }
+        return {f"look_{name}": looks[name] for name in LOOKS}
+
+    def _check(self, rng: np.random.Generator) -> pd.DataFrame:
+        """Rank correlations of every second sample's map with what it is held against, and its mass."""
+        rows = [
+            {
+                "sample": sample.id,
+                "method": "gradcam",
+                "check": check,
+                "value": min(1.0, float(rng.normal(mean, 0.04))),
+            }
+            for sample in self._sources[::2]
+            for check, mean in CHECKS.items()
+        ]
+        rows += [
+            {"sample": sample.id, "method": "gradcam", "check": "zero_mass", "value": 0.0}
+            for sample in self._sources[::2]
+        ]
+        return pd.DataFrame(rows, columns=["sample", "method", "check", "value"])
+
+    def _exchange(self, rng: np.random.Generator) -> pd.DataFrame:
+        """The object on two other samples' backgrounds, which this model does not care about."""
+        rows = [
+            {"sample": sample.id, "donor": donor.id, "region": self.names[3], "target": "label",
+             "target_class": str(sample.label), "value": float(rng.normal(1.0, 0.2))}
+            for index, sample in enumerate(self._sources)
+            for donor in (self._sources[index - 1], self._sources[index - 2])
+        ]  # fmt: skip
+        return pd.DataFrame(rows)
 
     def _role(self, region: str) -> Role:
         return "attribute" if region == self.union else self.roles[region]
@@ -291,6 +344,7 @@ class SyntheticRun:
         row = table[
             (table.metric == metric) & (table.region == region) & (table.target_class == target_class)
             & (table.target == "predicted") & (table.group == group) & (table.value == value)
+            & table.method.isin(["gradcam", "blur"])
         ].iloc[0]  # fmt: skip
         estimate, low, high, p, q = (float(row[key]) for key in ("estimate", "low", "high", "p", "q"))
         return Effect(metric, estimate, low, high, p, q, int(row["n"]))
@@ -322,27 +376,56 @@ class SyntheticRun:
         return (
             issue if self.biased else passed,
             Finding(
-                "CAM104",
+                "CAM101",
                 f"Where it says {first}, the evidence lies on {coat} more than its area would hold.",
                 "tip", "attended", 0.3, first, coat, "context", everybody, self.effect("excess", coat, first),
                 {"attended": self.effect("excess", coat, first)}, {"attended": "yes"}, (), (),
                 f"If {coat} makes a {first}, give it the role object; else edit it away and look.",
             ),
             Finding(
-                "CAM102", f"Where it says {first}, the evidence lies on {tool}, as it should.",
+                "CAM103", f"Where it says {first}, the evidence lies on {tool}, as it should.",
                 "passed", "attended", 0.0, first, tool, "object", everybody,
                 self.effect("excess", tool, first),
                 {"attended": self.effect("excess", tool, first)}, {"attended": "yes"}, (), (), "Nothing to do.",
             ),
             Finding(
-                "CAM103", f"Too few images of {second} men with {hair} hidden to decide anything.",
+                "CAM101", f"Too few images of {second} men with {hair} hidden to decide anything.",
                 "insufficient", None, 0.0, second, hair, "attribute", {"gender": "man"}, nothing,
                 {"attended": nothing}, {"attended": "open"}, (), (), "Add at least 26 such images and audit again.",
             ),
+            self._trusted(),
+            *self._harms(),
             Finding(
-                "CAM301", "Whether the maps can be trusted was not examined in this run.",
-                "not_applicable", None, 0.0, None, None, None, everybody, None, {}, {}, (), (),
-                "Run the randomisation check.",
+                "CAM301", "Neither brightness nor warmth of the image goes with the accuracy.",
+                "passed", None, 0.0, None, None, None, everybody, None, {}, {}, (), (), "Nothing to do.",
+            ),
+        )  # fmt: skip
+
+    def _trusted(self) -> Finding:
+        values = self.trust.query("check == 'head'")["value"]
+        error = 1.96 * float(values.std()) / math.sqrt(len(values))
+        mean = float(values.mean())
+        head = Effect("head", mean, mean - error, mean + error, math.nan, math.nan, len(values))
+        return Finding(
+            "CAM201", "The maps of gradcam can be believed here: with a head that knows nothing they are others.",
+            "passed", "trusted", 0.0, None, None, None, {}, head, {"trusted": head}, {"trusted": "yes"}, (), (),
+            "Nothing to do.",
+        )  # fmt: skip
+
+    def _harms(self) -> Sequence[Finding]:
+        if not self.biased:
+            return ()
+        second = self.classes[1]
+        judged = self.samples[self.samples["label"] == second]
+        worst = judged[judged["group_gender"] == "man"]
+        gap = float(judged["correct"].mean() - worst["correct"].mean())
+        effect = Effect("gap", gap, gap - 0.15, gap + 0.15, 0.004, 0.01, len(judged))
+        return (
+            Finding(
+                "CAM401",
+                f"Where a {second} is a man, the model errs {100 * (1 - float(worst['correct'].mean())):.0f} times in 100.",
+                "issue", "harms", gap, second, None, None, {"gender": "man"}, effect, {"harms": effect}, {"harms": "yes"},
+                tuple(worst.loc[~worst["correct"], "sample"][:4]), (), f"Collect images in which a {second} is a man.",
             ),
         )  # fmt: skip
 

@@ -126,6 +126,13 @@ def _leading(findings: Sequence[Finding]) -> list[int]:
     return list(first.values())[:IN_FULL]
 
 
+def cards(run: AuditedRun, codes: Sequence[str]) -> tuple[Card, ...]:
+    """The findings with some codes that were asked, without pictures: to stand beside their tables."""
+    scales = scales_of(run.findings)
+    mine = [f for f in run.findings if f.code in codes and f.status != "not_applicable"]
+    return tuple(card(run, finding, scales, None, 0) for finding in mine[:LISTED])
+
+
 def card(
     run: AuditedRun, finding: Finding, scales: Mapping[str, plots.Axis], album: Album | None, max_samples: int
 ) -> Card:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from camaudit.report import judgement, making, patterns, tables, templates
+from camaudit.report import believed, judgement, making, patterns, reasons, tables, templates, used
 from camaudit.report.album import Album, legend
 
 if TYPE_CHECKING:
@@ -37,8 +37,12 @@ def render(run: AuditedRun, *, max_samples: int = MAX_SAMPLES) -> str:
         hero=hero(run, album),
         errors=surest_errors(run, album, max_samples),
         legend=legend(run.manifest.roles),
+        reasons=reasons.reasons(run, album, max(1, max_samples // 2)),
         regions=tables.region_tables(run),
-        edits=tables.edits(run),
+        believed=believed.believed(run),
+        used=used.used_tables(run),
+        fills=used.fills(run),
+        exchanged=judgement.cards(run, used.EXCHANGED),
         group_tables=tables.group_tables(run),
         patterns=patterns.patterns(run, album, max_samples),
         facts=making.facts(run),

@@ -62,14 +62,22 @@ def percent_axis(metric: str) -> Axis:
     return Axis(metric, 0.0, 1.0, (0.0, 0.5, 1.0))
 
 
-def interval_plot(scale: Axis, points: Iterable[Point], title: str, *, chance: float | None = None) -> Markup:
-    """Intervals below one another over one axis, with the zero line and, where there is one, the chance level.
+def interval_plot(
+    scale: Axis,
+    points: Iterable[Point],
+    title: str,
+    *,
+    chance: float | None = None,
+    band: tuple[float, float] | None = None,
+) -> Markup:
+    """Intervals below one another over one axis, with the zero line and, where there are any, chance level and band.
 
     Args:
         scale: the axis.
         points: one row each; one that is not finite leaves its row empty.
         title: what a screen reader says.
         chance: where the chance level is marked.
+        band: ends of a stretch that is shaded, such as what counts as nothing.
     """
     rows = list(points)
     height = 8 + 16 * len(rows)
@@ -77,6 +85,11 @@ def interval_plot(scale: Axis, points: Iterable[Point], title: str, *, chance: f
         f'<svg class="plot" role="img" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">',
         f"<title>{escape(title)}</title>",
     ]
+    if band is not None and all(map(math.isfinite, band)):
+        left, right = map(scale.x, band)
+        parts.append(
+            f'<rect class="band" x="{left:.1f}" y="0" width="{right - left:.1f}" height="{height}"/>'
+        )
     for tick in scale.ticks:
         kind = "zero" if abs(tick) < 1e-12 else "tick"
         parts.append(_line(kind, scale.x(tick), 0, scale.x(tick), height))

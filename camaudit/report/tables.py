@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from camaudit.report import judgement, plots, words
+from camaudit.report import plots, words
 from camaudit.statistics import MINIMUM, association, group_table
 from camaudit.types import Effect
 
@@ -34,7 +34,6 @@ class RegionRow(NamedTuple):
     plot: Markup | None
     pointing: str
     centre: str
-    shift: judgement.Row | None
     n: int
     reason: str
 
@@ -45,7 +44,6 @@ class RegionTable(NamedTuple):
     target_class: str
     rows: tuple[RegionRow, ...]
     axis: Markup
-    shift_axis: Markup
 
 
 class GroupRow(NamedTuple):
@@ -118,14 +116,11 @@ def edits(run: AuditedRun) -> list[str]:
 
 
 def region_tables(run: AuditedRun) -> list[RegionTable]:
-    """Mass beside area, lift, pointing and shift of every region, over all classes and in each."""
+    """Mass beside area, lift and pointing of every region, over all classes and in each."""
     manifest = run.manifest
     method, target = manifest.methods[0], manifest.targets[0]
     found = Lookup(run.effects, method, target)
-    edit = next(iter(edits(run)), "")
-    shifted = Lookup(run.effects, edit, target)
     scale = plots.axis("mass", [*found.values("mass"), *found.values("area")])
-    shift_scale = plots.axis("shift", shifted.values("shift"))
     local = run.measurements[(run.measurements["method"] == method) & (run.measurements["target"] == target)]
     regions = [name for name in ordered_regions(run) if (local["region"] == name).any()]
     tables = []
@@ -135,15 +130,8 @@ def region_tables(run: AuditedRun) -> list[RegionTable]:
             _region_row(run, inside, found, region=region, target_class=name, scale=scale)
             for region in regions
         ]
-        if edit:
-            rows = [
-                row._replace(shift=judgement.row("", shifted("shift", row.region, name), shift_scale))
-                for row in rows
-            ]
         if rows:
-            tables.append(
-                RegionTable(name, tuple(rows), plots.axis_labels(scale), plots.axis_labels(shift_scale))
-            )
+            tables.append(RegionTable(name, tuple(rows), plots.axis_labels(scale)))
     return tables
 
 
@@ -222,7 +210,6 @@ def _region_row(
         plot=plot,
         pointing=words.share(mean("pointing")),
         centre=words.share(mean("pointing_centre")),
-        shift=None,
         n=mass.n,
         reason=words.undefined(mass),
     )

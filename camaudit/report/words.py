@@ -51,6 +51,8 @@ METRICS: Mapping[str, Metric] = {
     "flip_control": Metric("predictions that flip under control edits", f"{NARROW}%", 100, 0, signed=False),
     "flip": Metric("predictions that flip", f"{NARROW}%", 100, 0, signed=False),
     "accuracy": Metric("accuracy", f"{NARROW}%", 100, 0, signed=False),
+    "accuracy_change": Metric("change of the accuracy", " points", 100, 0, signed=True),
+    "correlation": Metric("rank correlation with the map itself", "", 1, 2, signed=False),
 }
 
 

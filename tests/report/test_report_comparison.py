@@ -62,7 +62,7 @@ def test_findings_come_and_go(comparison: str) -> None:
     )
     assert "CAM101" in text[only_first:only_second]
     assert "No issue and no tip." in text[only_second:both]
-    assert text[both:].count("CAM104") == 2
+    assert text[both:].count("CAM101") == 2
 
 
 def test_two_runs_of_one_name_are_told_apart(biased: SyntheticRun, differences: pd.DataFrame) -> None:
