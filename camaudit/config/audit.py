@@ -36,17 +36,38 @@ def parse_target(text: str) -> OutputTarget:
 Target = Annotated[str, AfterValidator(lambda text: parse_target(text).id)]
 
 
+Fill = Literal["blur", "mean", "inpaint", "swap"]
+FILLS_BY_DEFAULT: tuple[Fill, ...] = ("mean", "inpaint")
+
+
 class InterventionConfig(Section):
     """Editing regions away, and as much elsewhere as a control.
 
     `regions` says what is edited: for ``roles`` all objects together and all attributes together, for ``each`` also every
-    one of them alone; an edit and its controls cost a forward pass each.
+    one of them alone; an edit and its controls cost a forward pass each, with every fill. `fills` says what an edited
+    region becomes; where there are several, all must agree.
     """
 
     enabled: bool = True
     regions: Literal["roles", "each"] = "roles"
     controls: Annotated[int, Field(ge=5, le=50, strict=True)] = 5
+    fills: list[Fill] = Field(default_factory=lambda: list(FILLS_BY_DEFAULT), min_length=1)
     sigma: Annotated[float, Field(gt=0)] = 0.08
+
+    @model_validator(mode="after")
+    def _distinct(self) -> InterventionConfig:
+        once("fills", self.fills)
+        return self
+
+
+class TrustConfig(Section):
+    """Examining whether the maps can be believed, on a sample of the images.
+
+    `samples` is how many images that takes; ``auto`` is as many as 30 % of the run's forward passes allow, at most 100.
+    """
+
+    enabled: bool = True
+    samples: Positive | Literal["auto"] = "auto"
 
 
 class AuditSettings(Section):
@@ -60,6 +81,7 @@ class AuditSettings(Section):
     batch_size: Positive | Literal["auto"] = "auto"
     resamples: Annotated[int, Field(ge=2000, strict=True)] = 2000
     intervention: InterventionConfig = InterventionConfig()
+    trust: TrustConfig = TrustConfig()
 
     @model_validator(mode="after")
     def _distinct(self) -> AuditSettings:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def _named(name: str) -> str:
@@ -28,7 +31,7 @@ Name = Annotated[str, AfterValidator(_named)]
 RegionName = Annotated[str, AfterValidator(_region)]
 
 
-def once(key: str, names: list[str]) -> None:
+def once(key: str, names: Sequence[str]) -> None:
     """Refuse names that stand twice in a list (ValueError)."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

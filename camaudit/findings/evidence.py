@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
 from camaudit.types import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import pandas as pd
 
     from camaudit.types import Role
 
@@ -47,7 +48,7 @@ class Evidence:
         classes: class names.
         groups: group columns.
         method: the attribution method that decides what is attended.
-        edit: the edit that decides what is used; None where nothing was edited.
+        fills: the fills that regions were edited with, which together decide what is used; none where nothing was edited.
         target: id of the output target.
     """
 
@@ -59,16 +60,16 @@ class Evidence:
     classes: Sequence[str]
     groups: Sequence[str]
     method: str
-    edit: str | None
+    fills: tuple[str, ...]
     target: str
 
-    def effect(self, metric: str, method: str | None, cell: Cell) -> Effect | None:
-        """The effect of one cell; None where it was not measured."""
+    def effect(self, metric: str, method: str, cell: Cell, *, target: str | None = None) -> Effect | None:
+        """The effect of one cell, of the deciding target where none is named; None where it was not measured."""
         table = self.effects
         row = table[
             (table["metric"] == metric)
-            & (table["method"] == (method or ""))
-            & (table["target"] == self.target)
+            & (table["method"] == method)
+            & (table["target"] == (target or self.target))
             & (table["target_class"] == cell.target_class)
             & (table["region"] == cell.region)
             & (table["group"] == cell.group)
@@ -80,12 +81,22 @@ class Evidence:
         low, high, p, q = (float(first[name]) for name in ("low", "high", "p", "q"))
         return Effect(metric, float(first["estimate"]), low, high, p, q, int(first["n"]))
 
-    def values(self, metric: str, method: str | None, cell: Cell) -> pd.Series:
+    def edited(self, metric: str, cell: Cell, *, target: str | None = None) -> Effect | None:
+        """The effect of editing a region, over all fills: see `over_fills`; None where nothing was edited."""
+        found = [self.effect(metric, fill, cell, target=target) for fill in self.fills]
+        return over_fills([effect for effect in found if effect is not None])
+
+    def edited_values(self, metric: str, cell: Cell) -> pd.Series:
+        """The mean over the fills of the measurements of one cell, by sample."""
+        found = [self.values(metric, fill, cell) for fill in self.fills]
+        return pd.concat(found, axis=1).mean(axis=1) if found else pd.Series(dtype="float64")
+
+    def values(self, metric: str, method: str, cell: Cell) -> pd.Series:
         """The measurements of one cell by sample, without those that are not defined."""
         table = self.measurements
         rows = table[
             (table["metric"] == metric)
-            & (table["method"] == (method or ""))
+            & (table["method"] == method)
             & (table["target"] == self.target)
             & (table["region"] == cell.region)
         ]
@@ -107,7 +118,7 @@ class Evidence:
         widest = max(regions, key=lambda name: len(self.parts[name]), default=None)
         table = self.effects
         edited = set(
-            table.loc[(table["metric"] == "shift") & (table["method"] == (self.edit or "")), "region"]
+            table.loc[(table["metric"] == "shift") & table["method"].isin(list(self.fills)), "region"]
         )
         examined = [name for name in regions if name == widest or name in edited]
         about = table[table["region"].isin(examined) & (table["target"] == self.target)]
@@ -129,3 +140,26 @@ class Evidence:
             for group in self.groups
             for value in sorted(self.samples[f"group_{group}"].dropna().unique())
         ]
+
+
+def over_fills(effects: Sequence[Effect]) -> Effect | None:
+    """One effect that spans the choice of the fill: the mean of the estimates, the hull of the intervals.
+
+    The hull lies beyond a threshold only where every interval does, and within it only where every one does. q and p are
+    the largest, n the smallest; an end is NaN where one of the fills has none.
+    """
+    if not effects:
+        return None
+    numbers = {
+        name: [float(getattr(effect, name)) for effect in effects]
+        for name in ("estimate", "low", "high", "p", "q")
+    }
+    return Effect(
+        name=effects[0].name,
+        estimate=float(np.mean(numbers["estimate"])),
+        low=float(np.min(numbers["low"])),
+        high=float(np.max(numbers["high"])),
+        p=float(np.max(numbers["p"])),
+        q=float(np.max(numbers["q"])),
+        n=min(effect.n for effect in effects),
+    )

@@ -31,7 +31,7 @@ def exemplars(
     ranks = [excess.rank(pct=True)]
     if moved is not None:
         sign = -1.0 if moved.estimate < 0 else 1.0
-        ranks.append((evidence.values(moved.name, evidence.edit, cell) * sign).rank(pct=True))
+        ranks.append((evidence.edited_values(moved.name, cell) * sign).rank(pct=True))
     ordered = pd.concat(ranks, axis=1).mean(axis=1).sort_index().sort_values(ascending=False, kind="stable")
     half = len(ordered) // 2
     strongest = [str(sample) for sample in ordered.index[: min(count, len(ordered) - half)]]

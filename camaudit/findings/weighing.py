@@ -55,8 +55,8 @@ class Weighed:
 def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
     """The effects of one cell and what they answer."""
     excess = evidence.effect("excess", evidence.method, cell)
-    shift = evidence.effect("shift", evidence.edit, cell)
-    response = evidence.effect("response", evidence.edit, cell)
+    shift = evidence.edited("shift", cell)
+    response = evidence.edited("response", cell)
     followed = used(shift, response, policy)
     return Weighed(
         cell=cell,

@@ -1,13 +1,11 @@
 """Does the score follow when a region is edited away, more than when as much is edited elsewhere?
 
-The region is blurred, and so are copies of it, moved to places at the same distance from the centre of the image. What
-the edit of the region does beyond the copies is what the model used of it.
+The region is filled (`camaudit.measure.fills`), and so are copies of it, moved to places at the same distance from the
+centre of the image. What the edit of the region does beyond the copies is what the model used of it.
 """
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,40 +13,12 @@ from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from camaudit.config.model import Task
 
 _CELLS = 28  # moves are searched on this many steps a side
 _MOST_OVERLAP = 0.5
 _MOST_ELSEWHERE = 0.25
 _LEAST_INSIDE = 0.9
-
-
-def blur(images: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur with mirrored borders.
-
-    Args:
-        images: (batch, channels, height, width).
-        sigma: standard deviation as a share of the shorter side.
-    """
-    height, width = images.shape[-2:]
-    deviation = sigma * min(height, width)
-    # two products with dense matrices: faster than a long depthwise convolution, on a CPU by far
-    return _gaussian(height, deviation).to(images) @ images @ _gaussian(width, deviation).to(images).T
-
-
-@lru_cache(maxsize=8)
-def _gaussian(side: int, deviation: float) -> Tensor:
-    """Blur along one axis as a matrix (side, side); weight that falls outside is mirrored back in."""
-    radius = int(4 * deviation + 0.5)  # as scipy.ndimage truncates
-    matrix = torch.zeros(side, side, dtype=torch.float64)
-    place = torch.arange(side)
-    for step in range(-radius, radius + 1):
-        source = (place + step) % (2 * side)
-        source = torch.minimum(source, 2 * side - 1 - source)
-        matrix[place, source] += math.exp(-(step**2) / (2 * deviation**2))
-    return matrix / matrix.sum(1, keepdim=True)
 
 
 def controls(region: Tensor, avoid: Tensor, valid: Tensor, count: int) -> Tensor:
@@ -129,26 +99,6 @@ def margins(logits: Tensor, classes: Tensor, task: Task = "multiclass") -> Tenso
         return own
     others = logits.scatter(1, classes[:, None], -torch.inf)
     return own - others.amax(1)
-
-
-def edited_scores(
-    images: Tensor, filled: Tensor, edits: Tensor, scores: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """The scores after each edit.
-
-    Args:
-        images: (batch, channels, height, width), as the model takes them.
-        filled: what the edited pixels become, such as `blur` of the images.
-        edits: coverage of each edit, (batch, edits, height, width).
-        scores: from images to the model's scores (batch, classes).
-
-    Returns:
-        (batch, edits, classes).
-    """
-    change = filled - images
-    # one edit at a time bounds the memory
-    found = [scores(images + edits[:, i, None] * change) for i in range(edits.shape[1])]
-    return torch.stack(found, dim=1)
 
 
 def _moved(region: Tensor, move: list[int]) -> Tensor:

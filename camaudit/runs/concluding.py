@@ -9,7 +9,7 @@ import pandas as pd
 
 from camaudit.findings import Evidence, conclude, decide
 from camaudit.measure import measured_regions
-from camaudit.runs.measuring import EDIT, FLIPS, SHIFTS
+from camaudit.runs.intervening import ACCURACIES, EDITS, FLIPS, SHIFTS
 from camaudit.statistics import effects
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from camaudit.config.model import Task
     from camaudit.types import Finding, OutputTarget, RunManifest, Verdict
 
-AVERAGED = ("area", "mass", "excess", "pointing", "pointing_centre", *SHIFTS, *FLIPS)
+AVERAGED = ("area", "mass", "excess", "pointing", "pointing_centre", *SHIFTS, *FLIPS, *ACCURACIES)
 
 
 def in_deviations(
@@ -82,7 +82,7 @@ def judge(
         classes=manifest.classes,
         groups=manifest.groups,
         method=manifest.methods[0],
-        edit=EDIT if bool((measurements["method"] == EDIT).any()) else None,
+        fills=tuple(fill for fill in EDITS if bool((measurements["method"] == fill).any())),
         target=manifest.targets[0],
     )
     findings = decide(evidence)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +12,11 @@ import torch
 from camaudit.config import parse_target
 from camaudit.errors import ModelError
 from camaudit.explain import explain
-from camaudit.measure import blur, controls, edited_regions, edited_scores, localisation, margins
-from camaudit.models import class_indices, target_scores
-from camaudit.models.layers import evaluating
+from camaudit.measure import edited_regions, localisation, margins
+from camaudit.models import class_indices
 from camaudit.models.outputs import confidence, is_right, values_of
+from camaudit.runs.intervening import Asked, intervene
+from camaudit.runs.job import batch_size
 from camaudit.runs.store import scale_column
 from camaudit.runs.targets import OfAudit
 
@@ -26,14 +26,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from camaudit.config import AuditConfig
-    from camaudit.config.model import Task
     from camaudit.data import Batch
     from camaudit.models import LoadedModel
     from camaudit.types import OutputTarget, Role, Sample
 
-EDIT = "blur"
-SHIFTS = ("shift", "shift_region", "shift_control", "response")
-FLIPS = ("flip", "flip_control")
 _ROW = ("sample", "method", "target", "target_class", "region", "role", "metric", "value")
 
 
@@ -47,6 +43,8 @@ class Settings:
         groups: names of the group columns.
         roles: role of every measured region, in the order of the batch's coverage.
         edited: the regions that are edited; empty where nothing is.
+        fills: what the edited regions become.
+        chunk: images in one call of the model; as many as a full batch has.
         controls: control copies of an edited region.
         sigma: of the blur, as a share of the shorter side.
         device: where the model is.
@@ -57,6 +55,8 @@ class Settings:
     groups: tuple[str, ...]
     roles: Mapping[str, Role]
     edited: tuple[str, ...]
+    fills: tuple[str, ...]
+    chunk: int
     controls: int
     sigma: float
     device: torch.device
@@ -73,6 +73,8 @@ def settings_of(
         groups=tuple(groups),
         roles=roles,
         edited=edited_regions(roles, each=edits.regions == "each") if edits.enabled else (),
+        fills=tuple(edits.fills),
+        chunk=batch_size(config, device),
         controls=edits.controls,
         sigma=edits.sigma,
         device=device,
@@ -123,9 +125,10 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measu
         found = localisation(explained[method], coverage, valid)
         frames.append(_tidy(found, batch.samples, method, chosen, model=model, settings=settings))
     if settings.edited:
-        edited = _intervene(batch, images, logits, chosen, model=model, settings=settings)
-        rows = _tidy(edited, batch.samples, EDIT, chosen, model=model, settings=settings)
-        frames.append(rows[rows["region"].isin(settings.edited)])
+        asked = Asked.of(model, batch.samples, logits, settings.targets, chosen)
+        for fill, edited in intervene(batch, images, asked, settings).items():
+            rows = _tidy(edited, batch.samples, fill, chosen, model=model, settings=settings)
+            frames.append(rows[rows["region"].isin(settings.edited)])
     maps, scales = _stored(explained.maps, settings)
     return Measured(
         samples=_rows(batch.samples, logits.cpu(), model, settings.groups, scales).assign(
@@ -144,86 +147,6 @@ def _check_finite(logits: torch.Tensor, samples: Sequence[Sample], model: Loaded
                 "Check the weights and model.preprocessing."
             )
             raise ModelError(msg)
-
-
-def _intervene(
-    batch: Batch,
-    images: torch.Tensor,
-    logits: torch.Tensor,
-    chosen: torch.Tensor,
-    *,
-    model: LoadedModel,
-    settings: Settings,
-) -> dict[str, torch.Tensor]:
-    """The metrics of `SHIFTS` and `FLIPS`, (batch, targets, regions), NaN where a region was not edited."""
-    names = list(settings.roles)
-    coverage = torch.from_numpy(np.nan_to_num(batch.coverage))
-    valid = torch.from_numpy(batch.valid)
-    matters = [i for i, name in enumerate(names) if settings.roles[name] != "context"]
-    avoid = coverage[:, matters].amax(1) if matters else torch.zeros_like(valid, dtype=coverage.dtype)
-    filled = blur(images, settings.sigma)
-    shape = (len(images), chosen.shape[1], len(names))
-    found = {
-        metric: torch.full(shape, torch.nan, dtype=torch.float64, device=images.device)
-        for metric in (*SHIFTS, *FLIPS)
-    }
-
-    def scores(edited: torch.Tensor) -> torch.Tensor:
-        with evaluating(model.module), torch.inference_mode():
-            return model.scores(model.module(edited)).float()
-
-    for column in map(names.index, settings.edited):
-        copies = [
-            controls(coverage[row, column], avoid[row], valid[row], settings.controls)
-            for row in range(len(images))
-        ]
-        rows = [row for row, copy in enumerate(copies) if len(copy)]
-        if not rows:
-            continue
-        edits = torch.stack([torch.cat([coverage[row, column][None], copies[row]]) for row in rows])
-        after = edited_scores(images[rows], filled[rows], edits.to(images), scores)
-        for target in range(chosen.shape[1]):
-            classes = chosen[rows, target]
-            answer = partial(_answer, settings.targets[target], classes, model=model)
-            before = answer(logits[rows])
-            drops = torch.stack([before - answer(after[:, i]) for i in range(after.shape[1])], dim=1)
-            flips = _flips(logits[rows], after, classes, model.task)
-            found["shift_region"][rows, target, column] = drops[:, 0].double()
-            found["shift_control"][rows, target, column] = drops[:, 1:].double().mean(1)
-            found["shift"][rows, target, column] = drops[:, 0].double() - drops[:, 1:].double().mean(1)
-            found["response"][rows, target, column] = drops[:, 0].abs().double() - drops[
-                :, 1:
-            ].abs().double().mean(1)
-            found["flip"][rows, target, column] = flips[:, 0]
-            found["flip_control"][rows, target, column] = flips[:, 1:].mean(1)
-    return found
-
-
-def _flips(before: torch.Tensor, after: torch.Tensor, classes: torch.Tensor, task: Task) -> torch.Tensor:
-    """Whether an edit changes what is decided, (batch, edits) of 0 and 1; NaN of a regression, which decides nothing.
-
-    Args:
-        before: one score a class, (batch, classes).
-        after: the same after each edit, (batch, edits, classes).
-        classes: (batch,) the class a target stands for; of multilabel its score's side of zero is what is decided.
-        task: what the scores mean.
-    """
-    if task == "regression":
-        return torch.full(after.shape[:2], torch.nan, dtype=torch.float64, device=after.device)
-    if task == "multilabel":
-        was = before.gather(1, classes[:, None]) > 0
-        now = after.gather(2, classes[:, None, None].expand(-1, after.shape[1], 1)).squeeze(2) > 0
-        return (now != was).double()
-    return (after.argmax(-1) != before.argmax(-1)[:, None]).double()
-
-
-def _answer(
-    target: OutputTarget, classes: torch.Tensor, logits: torch.Tensor, *, model: LoadedModel
-) -> torch.Tensor:
-    """What an edit is measured by, (batch,): the contrast that the map explains, or the margin of a target's class."""
-    if target.kind == "contrast":
-        return target_scores(target, logits, [None] * len(logits), model.classes)
-    return margins(logits, classes, model.task)
 
 
 def _tidy(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CLEAR, WIDE = 0.001, 0.9  # q-values
 NAN = float("nan")
+FILLS = ("mean", "inpaint")
 
 # what an effect says to a question: estimate, low, high, q
 EXCESS = {
@@ -52,8 +53,11 @@ def evidence(
         ("excess", "gradcam", EXCESS[seen]),
         ("mass", "gradcam", (0.35, 0.3, 0.4, CLEAR)),
         ("area", "gradcam", (0.15, 0.1, 0.2, NAN)),
-        ("shift", "blur", SHIFT[followed]),
-        ("response", "blur", RESPONSE[followed]),
+        *(
+            (metric, fill, says[followed])
+            for metric, says in (("shift", SHIFT), ("response", RESPONSE))
+            for fill in FILLS
+        ),
     ]
     effects = [
         {
@@ -84,7 +88,7 @@ def evidence(
         classes=[target_class, "doctor"],
         groups=[],
         method="gradcam",
-        edit="blur" if SHIFT[followed] is not None else None,
+        fills=FILLS if SHIFT[followed] is not None else (),
         target=target,
     )
 
@@ -107,8 +111,11 @@ def measurements(
             }
             for metric, method, values in (
                 ("excess", "gradcam", excess),
-                ("shift", "blur", shift),
-                ("response", "blur", {sample: abs(value) for sample, value in shift.items()}),
+                *(("shift", fill, shift) for fill in FILLS),
+                *(
+                    ("response", fill, {sample: abs(value) for sample, value in shift.items()})
+                    for fill in FILLS
+                ),
             )
             for sample, value in values.items()
         ],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from torch import Tensor
 
-from camaudit.measure import blur, controls, edited_scores, margins
+from camaudit.measure import Pictures, blur, controls, edited_scores, margins
 
 SIDE = 56  # two pixels a step of the search
 
@@ -207,22 +207,44 @@ def _corner_model(images: Tensor) -> Tensor:
     return torch.stack([score, torch.zeros_like(score)], dim=1)
 
 
-def test_an_edit_of_nothing_changes_nothing() -> None:
+def _pictures(images: Tensor, *, sigma: float = 0.1) -> Pictures:
+    """Images in [0, 1] of a model that takes them so."""
+    frames = (images.permute(0, 2, 3, 1) * 255).round().to(torch.uint8)
+    return Pictures(
+        images=images,
+        frames=frames.numpy(),
+        valid=ALL.expand(len(images), -1, -1),
+        encode=lambda frames: frames.permute(0, 3, 1, 2).float() / 255,
+        sigma=sigma,
+    )
+
+
+@pytest.mark.parametrize("fill", ["blur", "mean", "inpaint"])
+def test_an_edit_of_nothing_changes_nothing(fill: str) -> None:
     images = torch.rand(3, 3, SIDE, SIDE)
-    edits = torch.zeros(3, 2, SIDE, SIDE)
-    found = edited_scores(images, blur(images, 0.1), edits, _corner_model)
-    assert found.shape == (3, 2, 2)
-    for i in range(2):
-        assert torch.equal(found[:, i], _corner_model(images))
+    rows, edits = torch.arange(3), torch.zeros(3, SIDE, SIDE)
+    found = edited_scores(_pictures(images), fill, rows, edits, _corner_model, chunk=2)
+    torch.testing.assert_close(found, _corner_model(images))
 
 
 def test_an_edit_of_everything_is_the_fill_and_of_a_part_lies_between() -> None:
     images = torch.rand(2, 3, SIDE, SIDE)
-    filled = torch.zeros_like(images)
-    edits = torch.stack([torch.ones(SIDE, SIDE), torch.full((SIDE, SIDE), 0.25)]).expand(2, 2, SIDE, SIDE)
-    found = edited_scores(images, filled, edits, _corner_model)
-    torch.testing.assert_close(found[:, 0], _corner_model(filled))
-    torch.testing.assert_close(found[:, 1], _corner_model(images) * 0.75)
+    edits = torch.stack([torch.ones(SIDE, SIDE), torch.full((SIDE, SIDE), 0.25)])
+    edits, rows = edits.repeat(2, 1, 1), torch.tensor([0, 0, 1, 1])
+    found = edited_scores(_pictures(images), "blur", rows, edits, _corner_model, chunk=3)
+    before, filled = _corner_model(images), _corner_model(blur(images, 0.1))
+    torch.testing.assert_close(found[0::2], filled)
+    torch.testing.assert_close(found[1::2], before * 0.75 + filled * 0.25)
+
+
+def test_scores_after_edits_do_not_depend_on_the_chunk() -> None:
+    images, rows = torch.rand(3, 3, SIDE, SIDE), torch.tensor([2, 0, 0, 1, 2])
+    edits = (torch.rand(5, SIDE, SIDE) > 0.8).float()
+    for fill in ("blur", "mean", "inpaint"):
+        whole, parts = (
+            edited_scores(_pictures(images), fill, rows, edits, _corner_model, chunk=size) for size in (5, 2)
+        )
+        torch.testing.assert_close(whole, parts)
 
 
 def test_the_shift_finds_what_a_model_uses_and_nothing_else() -> None:
@@ -230,16 +252,13 @@ def test_the_shift_finds_what_a_model_uses_and_nothing_else() -> None:
     images = torch.zeros(2, 3, SIDE, SIDE)
     used, unused = _rectangle(4, 4, 8, 8), _rectangle(44, 44, 8, 8)
     images[:, :, 4:12, 4:12] = images[:, :, 44:52, 44:52] = 1
-    filled = torch.zeros_like(images)
     before = margins(_corner_model(images), torch.zeros(2, dtype=torch.long))
     assert before.tolist() == pytest.approx([64 / 28**2] * 2)
     for region, expected in ((used, 64 / 28**2), (unused, 0.0)):
         copies = controls(region, torch.maximum(used, unused), ALL, 5)
-        edits = torch.cat([region[None], copies]).expand(2, 6, SIDE, SIDE)
-        after = edited_scores(images, filled, edits, _corner_model)
-        drops = before[:, None] - torch.stack(
-            [margins(after[:, i], torch.zeros(2, dtype=torch.long)) for i in range(6)], dim=1
-        )
+        edits, rows = torch.cat([region[None], copies]).repeat(2, 1, 1), torch.arange(2).repeat_interleave(6)
+        after = edited_scores(_pictures(images), "inpaint", rows, edits, _corner_model, chunk=8)
+        drops = before[:, None] - margins(after, torch.zeros(12, dtype=torch.long)).view(2, 6)
         shift = drops[:, 0] - drops[:, 1:].mean(1)
         if expected:
             assert float(shift.min()) > 0.7 * expected
