@@ -67,6 +67,7 @@ def settings() -> dict[str, dict[str, Any]]:
             "targets": ["predicted", "label"],
             "device": "cpu",
             "batch_size": 8,
+            "trust": {"enabled": False},  # its own tests turn it on
         },
     }
 

@@ -19,7 +19,14 @@ WORK = "work"  # shards of a stage that is not finished
 REGIONS = "regions"  # what providers found
 _OWN = (
     *("manifest.json", "config.yaml", REGIONS, "samples", "maps", WORK, "media", "report.html"),
-    *("measurements.parquet", "effects.parquet", "clusters.parquet", "quadrants.parquet", "findings.json"),
+    *(
+        "measurements.parquet",
+        "trust.parquet",
+        "effects.parquet",
+        "clusters.parquet",
+        "quadrants.parquet",
+        "findings.json",
+    ),
 )
 
 

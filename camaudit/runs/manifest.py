@@ -15,8 +15,8 @@ from camaudit.types import Preprocessing, RunManifest, Skipped
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION = 1
-STAGES = ("measure", "effects", "clusters", "findings", "report")
+SCHEMA_VERSION = 2
+STAGES = ("measure", "trust", "effects", "clusters", "findings", "report")
 PROVIDING = "regions"  # a stage before these, of runs whose data has regions to provide
 _PACKAGES = ("camaudit", "torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pillow")
 

@@ -42,6 +42,7 @@ def audit(
     seed: int = 0,
     batch_size: int | str = "auto",
     intervention: bool = True,
+    trust: bool = True,
     resume: bool = False,
     strict: bool = False,
     progress: Progress | None = None,
@@ -58,6 +59,7 @@ def audit(
         seed: of the statistics and the clusters.
         batch_size: images a batch; ``auto`` is 8 on a CPU, where larger ones leave its caches, and 64 on a GPU.
         intervention: whether regions are edited to see if the score follows.
+        trust: whether it is examined if the maps can be believed.
         resume: go on with the run in `out`.
         strict: whether an unreadable image ends the run instead of being skipped and counted.
         progress: who is told how far it is.
@@ -72,6 +74,7 @@ def audit(
         "seed": seed,
         "batch_size": batch_size,
         "intervention": {"enabled": intervention},
+        "trust": {"enabled": trust},
     }
     settings = parse_section(AuditSettings, values, where="camaudit.audit")
     config = AuditConfig(model=model.config, data=data.source, roles=data.roles, audit=settings)

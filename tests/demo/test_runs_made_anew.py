@@ -36,7 +36,7 @@ def damaged_manifest(audit: Path) -> None:
 
 def other_version(audit: Path) -> None:
     manifest = audit.parent / "run" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"schema_version": 1', '"schema_version": 99'))
+    manifest.write_text(manifest.read_text().replace('"schema_version": 2', '"schema_version": 99'))
 
 
 @pytest.mark.parametrize("change", [other_model, damaged_manifest, other_version])

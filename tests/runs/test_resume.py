@@ -223,12 +223,12 @@ def test_a_folder_that_is_no_run_is_refused(audit_yaml: Path, tmp_path: Path) ->
 
 def test_a_run_of_another_layout_is_refused(begun: Path) -> None:
     manifest = begun.parent / "run" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"schema_version": 1', '"schema_version": 99'))
-    with pytest.raises(RunError, match="has the layout 99, this camaudit reads layout 1"):
+    manifest.write_text(manifest.read_text().replace('"schema_version": 2', '"schema_version": 99'))
+    with pytest.raises(RunError, match="has the layout 99, this camaudit reads layout 2"):
         run_config(load_config(begun), begun.parent / "run", resume=True)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '"run"', "null", '{"schema_version": 1}', "\x00\xff"])
+@pytest.mark.parametrize("text", ["", "[]", "{", '"run"', "null", '{"schema_version": 2}', "\x00\xff"])
 def test_a_damaged_manifest_is_refused(begun: Path, text: str) -> None:
     (begun.parent / "run" / "manifest.json").write_text(text, encoding="latin-1")
     with pytest.raises(RunError, match=r"manifest\.json is damaged|has the layout None"):
