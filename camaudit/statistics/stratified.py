@@ -1,0 +1,288 @@
+"""The difference of two groups within strata, such as labels, so that the groups' mix of labels says nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from camaudit.statistics.rates import PERMUTATIONS, Z, difference, rate, shuffles
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+LEAST = 10  # values that a stratum needs on each side, as anywhere else where something is said of a cell
+_PERMUTED = 40_000_000  # values permuted at most, within which the number of permutations is lowered
+
+
+class Difference(NamedTuple):
+    """Mean of the second group minus that of the first, within strata.
+
+    Attributes:
+        estimate: weighted over strata.
+        low: lower end of the 95 % interval.
+        high: upper end.
+        p: of a permutation within strata.
+        n: values in the strata that count.
+        strata: by name the difference in each stratum that counts.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+    n: int
+    strata: Mapping[str, float]
+
+
+NOTHING = Difference(math.nan, math.nan, math.nan, math.nan, 0, {})
+
+
+def mean_difference(
+    values: NDArray[np.float64],
+    second: NDArray[np.bool_],
+    strata: NDArray[np.object_],
+    subjects: NDArray[np.object_] | None = None,
+    *,
+    weights: Mapping[str, float] | None = None,
+    seed: int,
+    permutations: int = PERMUTATIONS,
+) -> Difference:
+    """Difference of two means within strata, as Welch's of each.
+
+    The interval is Student's with the degrees of freedom of Welch (1947) and Satterthwaite; where subjects are given, the
+    variance is that of the sums of their influences, and subjects count in place of values. p is a permutation's within
+    strata of the same studentised difference (Janssen 1997), which keeps its size where the groups' spreads differ.
+
+    Args:
+        values: (n,); NaN are left out.
+        second: (n,) whether a value is of the second group.
+        strata: (n,) names; a stratum with fewer than `LEAST` values or subjects on a side does not count.
+        subjects: (n,) identifiers; None: every value stands for itself.
+        weights: of the strata, scaled to the sum of those that count; None: n1·n2/(n1 + n2), which is the most precise.
+        seed: of the permutations.
+        permutations: their number; fewer where there are more than 20,000 values.
+    """
+    kept = _usable(values, second, strata, subjects)
+    if kept is None:
+        return NOTHING
+    values, second, strata = values[kept], second[kept], strata[kept]
+    names, blocks = np.unique(strata.astype(str), return_inverse=True)
+    subjects = None if subjects is None else subjects[kept]
+    shares = _weights(second, blocks, names, weights)
+    if not shares.sum() > 0:
+        return NOTHING
+    cells = 2 * blocks + second
+    counts = np.bincount(cells, minlength=2 * len(names)).astype(np.float64)
+    means = np.bincount(cells, weights=values, minlength=2 * len(names)) / counts
+    apart = means[1::2] - means[::2]
+    estimate = float(shares @ apart)
+    influence = np.where(second, 1.0, -1.0) * shares[blocks] * (values - means[cells]) / counts[cells]
+    error, freedom = _error(influence, cells, subjects)
+    by_name = {str(name): float(of) for name, of in zip(names, apart, strict=True)}
+    if not error > 0:
+        return Difference(
+            estimate, estimate, estimate, 1.0 if estimate == 0 else math.nan, len(values), by_name
+        )
+    reach = float(student.ppf(0.975, freedom)) * error
+    rows = int(np.clip(_PERMUTED // len(values), 199, permutations)) if permutations > 199 else permutations
+    p = _permutation(values, second, blocks, subjects, shares, seed=seed, count=rows)
+    return Difference(estimate, estimate - reach, estimate + reach, p, len(values), by_name)
+
+
+def rate_difference(
+    hits: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    strata: NDArray[np.object_],
+    subjects: NDArray[np.object_] | None = None,
+    *,
+    seed: int,
+    permutations: int = PERMUTATIONS,
+) -> Difference:
+    """Difference of two rates within strata: the Mantel-Haenszel risk difference.
+
+    The interval is that of Newcombe in each stratum, combined by the method of variance estimates recovery (Zou and
+    Donner 2008), so that it holds where all or none are hits; p is a permutation's within strata.
+
+    Args:
+        hits: (n,).
+        second: as `mean_difference`.
+        strata: as `mean_difference`.
+        subjects: as `mean_difference`.
+        seed: of the permutations.
+        permutations: their number.
+    """
+    numbers = hits.astype(np.float64)
+    kept = _usable(numbers, second, strata, subjects)
+    if kept is None:
+        return NOTHING
+    numbers, hits, second, strata = numbers[kept], hits[kept], second[kept], strata[kept]
+    subjects = None if subjects is None else subjects[kept]
+    names, blocks = np.unique(strata.astype(str), return_inverse=True)
+    shares = _weights(second, blocks, names, None)
+    estimate = down = up = 0.0
+    by_name = {}
+    for index, (name, share) in enumerate(zip(names, shares, strict=True)):
+        sides = [(blocks == index) & (second == side) for side in (True, False)]
+        one, other = (rate(hits[of], None if subjects is None else subjects[of]) for of in sides)
+        low, high = difference(one, other, Z)
+        apart = one.share - other.share
+        by_name[str(name)] = apart
+        estimate += share * apart
+        down += (share * (apart - low)) ** 2
+        up += (share * (high - apart)) ** 2
+    rows = int(np.clip(_PERMUTED // len(hits), 199, permutations)) if permutations > 199 else permutations
+    p = _permutation(numbers, second, blocks, subjects, shares, seed=seed, count=rows)
+    return Difference(estimate, estimate - math.sqrt(down), estimate + math.sqrt(up), p, len(hits), by_name)
+
+
+def _usable(
+    values: NDArray[np.float64],
+    second: NDArray[np.bool_],
+    strata: NDArray[np.object_],
+    subjects: NDArray[np.object_] | None,
+) -> NDArray[np.bool_] | None:
+    """Which values count; None where none do."""
+    known = np.isfinite(values) & ~pd.isna(strata)
+    table = pd.DataFrame({"stratum": strata, "second": second, "unit": np.arange(values.size)})[known]
+    if subjects is not None:
+        own = pd.Series(subjects)[known]
+        table["unit"] = own.where(own.notna(), table["unit"].astype(str) + "/")
+    sides = table.pivot_table(
+        index="stratum", columns="second", values="unit", aggfunc="nunique", fill_value=0
+    )
+    if sides.shape[1] < 2:
+        return None
+    enough = sides.index[(sides >= LEAST).all(axis=1)]
+    kept = known & np.isin(strata.astype(str), np.asarray(enough, dtype=str))
+    return kept if kept.any() else None
+
+
+def _weights(
+    second: NDArray[np.bool_],
+    blocks: NDArray[np.int64],
+    names: NDArray[np.str_],
+    weights: Mapping[str, float] | None,
+) -> NDArray[np.float64]:
+    """The share of every stratum, (strata,), summing to one."""
+    if weights is None:
+        more = np.bincount(blocks, weights=second)
+        every = np.bincount(blocks)
+        raw = more * (every - more) / every
+    else:
+        raw = np.array([weights.get(str(name), 0.0) for name in names])
+    total = raw.sum()
+    return np.asarray(raw / total if total > 0 else raw, dtype=np.float64)
+
+
+def _error(
+    influence: NDArray[np.float64], cells: NDArray[np.int64], subjects: NDArray[np.object_] | None
+) -> tuple[float, float]:
+    """Standard error of a sum of influences, and its degrees of freedom by Satterthwaite."""
+    own = np.arange(influence.size)
+    if subjects is not None:
+        own, names = pd.factorize(subjects)
+        missing = own < 0
+        own[missing] = len(names) + np.arange(missing.sum())
+    table = pd.DataFrame({"cell": cells, "own": own, "influence": influence})
+    inside = table.groupby(["cell", "own"])["influence"].sum()
+    several = inside.groupby("cell").size().to_numpy(dtype=np.float64)
+    parts = (inside**2).groupby("cell").sum().to_numpy() * several / (several - 1)
+    whole = float(parts.sum())
+    # a subject in several cells ties them together: its influences add up before they are squared
+    across = table.groupby("own")["influence"].sum()
+    together = float((across**2).sum()) / max(float((inside**2).sum()), 1e-300)
+    freedom = whole**2 / float((parts**2 / (several - 1)).sum()) if whole > 0 else math.nan
+    return math.sqrt(whole * together), freedom
+
+
+def _permutation(
+    values: NDArray[np.float64],
+    second: NDArray[np.bool_],
+    blocks: NDArray[np.int64],
+    subjects: NDArray[np.object_] | None,
+    shares: NDArray[np.float64],
+    *,
+    seed: int,
+    count: int,
+) -> float:
+    """The p-value of the studentised difference over permutations within blocks."""
+    order = np.argsort(blocks, kind="stable")
+    values, second, blocks = values[order], second[order], blocks[order]
+    subjects = None if subjects is None else subjects[order]
+    starts = np.flatnonzero(np.r_[True, np.diff(blocks) > 0])
+    centred = values - (np.bincount(blocks, weights=values) / np.bincount(blocks))[blocks]
+    observed = float(_studentised(centred, second[None, :], starts, shares)[0]) * (1 - 1e-9)
+    reached = sum(
+        int((_studentised(centred, codes == 1, starts, shares) >= observed).sum())
+        for codes in shuffles(second.astype(np.int64), blocks, subjects, seed=seed, count=count)
+    )
+    return (reached + 1) / (count + 1)
+
+
+def _studentised(
+    values: NDArray[np.float64],
+    second: NDArray[np.bool_],
+    starts: NDArray[np.int64],
+    shares: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The size of the difference in standard errors, (rows,); `second` is (rows, n), sorted by stratum."""
+    size = np.diff(np.r_[starts, values.size])
+    total, squares = np.add.reduceat(values, starts), np.add.reduceat(values**2, starts)
+    inside = second.astype(np.float64)
+    n2 = np.add.reduceat(inside, starts, axis=1)
+    s2 = np.add.reduceat(inside * values, starts, axis=1)
+    q2 = np.add.reduceat(inside * values**2, starts, axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        n1, s1, q1 = size - n2, total - s2, squares - q2
+        m1, m2 = s1 / n1, s2 / n2
+        spread = (q1 - s1 * m1).clip(min=0) / (n1 - 1) / n1 + (q2 - s2 * m2).clip(min=0) / (n2 - 1) / n2
+        apart = np.abs((m2 - m1) @ shares)
+        found: NDArray[np.float64] = apart / np.sqrt(spread @ shares**2)
+    # no spread on either side: as far apart as can be, or not at all
+    return np.where(np.isnan(found), np.where(apart > 0, np.inf, 0.0), found)
+
+
+def class_differences(
+    margins: Mapping[str, NDArray[np.float64]],
+    second: NDArray[np.bool_],
+    labels: NDArray[np.object_],
+    subjects: NDArray[np.object_] | None = None,
+    *,
+    seed: int,
+    permutations: int = PERMUTATIONS,
+) -> dict[str, Difference]:
+    """For every class, how much more the second group's scores speak for it, whatever the label.
+
+    The difference of the margin of a class within the class's own images and within those of the other classes, each
+    weighing a half. What only lowers confidence lowers the first and raises the second, and cancels out; what speaks for
+    the class raises both. Of two classes one is the other's negative, so only the first is answered for.
+
+    Args:
+        margins: by class (n,) the margin in its standard deviations.
+        second: (n,) whether a sample is of the second group.
+        labels: (n,) class of each sample.
+        subjects: as `mean_difference`.
+        seed: as `mean_difference`.
+        permutations: as `mean_difference`.
+
+    Returns:
+        By class; `NOTHING` where the class's own images, or all others, have too few on one side.
+    """
+    sizes = pd.Series(labels).value_counts()
+    found = {}
+    for name in list(margins)[: 1 if len(margins) == 2 else None]:
+        others = {str(label): float(n) for label, n in sizes.items() if label != name}
+        whole = sum(others.values())
+        weights = {label: 0.5 * n / whole for label, n in others.items()} | {name: 0.5}
+        one = mean_difference(
+            margins[name], second, labels, subjects, weights=weights, seed=seed, permutations=permutations
+        )
+        both = name in one.strata and len(one.strata) > 1
+        found[name] = one if both else NOTHING
+    return found
