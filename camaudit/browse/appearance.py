@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from camaudit.browse.content import REASONS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -12,6 +14,14 @@ if TYPE_CHECKING:
 
 GREEN, RED, GREY, BLUE = "#2fbf71", "#ff4d4f", "#7d848c", "#4d9de0"
 MAGENTA = "#e026d4"  # stands out on hot and cold alike
+AMBER = "#e5a323"
+REASON_COLOURS = {
+    "right_right": GREEN,
+    "right_wrong": AMBER,
+    "wrong_right": BLUE,
+    "wrong_wrong": RED,
+    "unknown": GREY,
+}
 ROLE_COLOURS = {"object": GREEN, "attribute": MAGENTA, "context": GREY}
 # Cold to hot, as in the papers; the App knows no transparent colours, but paints nothing where a map is 0.
 HEAT = ("#4669e1", "#26a5f0", "#1ae4b6", "#a4fc3b", "#fbd338", "#f98a1e", "#e0301a")
@@ -88,10 +98,12 @@ def _colours(scheme: Any, fiftyone: Any, names: Names, content: Content) -> Any:
     verdicts = [{"value": "true", "color": GREEN}, {"value": "false", "color": RED}]
     known = {label.label for label in content.labels[names.label].values()}
     classes = [{"value": label, "color": GREY} for label in sorted(known)]
+    reasons = [{"value": REASONS[name], "color": colour} for name, colour in REASON_COLOURS.items()]
     entries: dict[str, dict[str, Any]] = {
         names.outlines: {"colorByAttribute": "role", "valueColors": roles},
         names.regions: {"colorByAttribute": "role", "valueColors": roles},
         names.prediction: {"colorByAttribute": "correct", "valueColors": verdicts, "fieldColor": BLUE},
+        names.quadrant: {"colorByAttribute": "label", "valueColors": reasons, "fieldColor": GREY},
         names.label: {"fieldColor": GREY, "colorByAttribute": "label", "valueColors": classes},
     }
     fields = content.fields()
@@ -111,8 +123,14 @@ def _colours(scheme: Any, fiftyone: Any, names: Names, content: Content) -> Any:
 def _sidebar(dataset: Any, fiftyone: Any, content: Content, key_groups: Sequence[str]) -> list[Any]:
     """The run's groups first, then what the dataset had; a field stands in one group only."""
     fields = content.fields()
-    audit = [*content.labels, *reversed(list(content.regions)), *content.heatmaps, *content.clusters]
-    numbers = [*content.groups, *content.scores, *content.record]
+    audit = [
+        *content.labels,
+        *content.reasons,
+        *reversed(list(content.regions)),
+        *content.heatmaps,
+        *content.clusters,
+    ]
+    numbers = [*content.groups, *content.scores, *content.looks, *content.record]
     groups = [
         fiftyone.SidebarGroupDocument(
             name=name, paths=[path for path in paths if path in fields], expanded=True

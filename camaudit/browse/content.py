@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 
 LOCALISATION = ("mass", "excess")
 INTERVENTION = "shift"
+NO_FILL = "transplant"  # adds the attribute instead of taking it away
+LOOK = "look_"
+REASONS = {
+    "right_right": "right, for the right reason",
+    "right_wrong": "right, for the wrong reason",
+    "wrong_right": "wrong, for the right reason",
+    "wrong_wrong": "wrong, for the wrong reason",
+    "unknown": "reason unknown",
+}
+"""The quadrants as the App names them."""
 MEASURED_ROLES = ("object", "attribute")
 EXEMPLARS = 6
 """Of a cluster: the members that show its mean map."""
@@ -37,7 +47,9 @@ class Content:
         labels: predicted and true classes.
         heatmaps: one field a method and target.
         regions: masks and outlines.
+        reasons: the quadrant of each sample.
         scores: numbers.
+        looks: what the image looks like as a whole, as numbers.
         groups: group columns, split and subject.
         clusters: the cluster a sample is in, how typical it is of it, and on the most typical ones its mean map.
         record: the sample's id in the run.
@@ -49,7 +61,9 @@ class Content:
     labels: Mapping[str, Mapping[str, Any]]
     heatmaps: Mapping[str, Mapping[str, Any]]
     regions: Mapping[str, Mapping[str, Any]]
+    reasons: Mapping[str, Mapping[str, Any]]
     scores: Mapping[str, Mapping[str, float]]
+    looks: Mapping[str, Mapping[str, float]]
     groups: Mapping[str, Mapping[str, str]]
     clusters: Mapping[str, Mapping[str, Any]]
     record: Mapping[str, Mapping[str, str]]
@@ -63,7 +77,9 @@ class Content:
             self.labels,
             self.heatmaps,
             self.regions,
+            self.reasons,
             self.scores,
+            self.looks,
             self.groups,
             self.clusters,
             self.record,
@@ -83,7 +99,9 @@ def collect(fiftyone: Any, run: AuditedRun, names: Names, media: Path) -> Conten
         labels=_labels(fiftyone, samples, ids, names),
         heatmaps=heatmaps,
         regions=regions,
+        reasons={names.quadrant: _reasons(fiftyone, run)},
         scores=scores,
+        looks=_looks(run, ids, directory),
         groups=_groups(run, ids, directory),
         clusters=_clusters(fiftyone, run, names, patterns, media),
         record={names.sample: {sample: sample for sample in ids}},
@@ -138,12 +156,13 @@ def _pictures(
 
 
 def _measures(run: AuditedRun, directory: Directory) -> dict[str, dict[str, float]]:
-    """Mass and excess of the run's first method and target, and the shift under its first edit, a field a region."""
+    """Mass and excess of the run's first method and target, and the mean shift over the fills, a field a region."""
     table = run.measurements
     first = table[table["target"] == run.manifest.targets[0]]
     localised = first[(first["method"] == run.manifest.methods[0]) & first["metric"].isin(LOCALISATION)]
-    edited = first[first["metric"] == INTERVENTION]
-    edited = edited[edited["method"] == edited["method"].iloc[0]] if len(edited) else edited
+    edited = first[(first["metric"] == INTERVENTION) & (first["method"] != NO_FILL)]
+    keys = ["sample", "region", "role", "metric"]
+    edited = edited.groupby(keys, sort=False)["value"].mean().reset_index()
     fields: dict[str, dict[str, float]] = {}
     for part in (localised, edited):
         chosen = part[part["role"].isin(MEASURED_ROLES)]
@@ -152,6 +171,24 @@ def _measures(run: AuditedRun, directory: Directory) -> dict[str, dict[str, floa
                 [str(sample) for sample in rows["sample"]], rows["value"]
             )
     return fields
+
+
+def _reasons(fiftyone: Any, run: AuditedRun) -> dict[str, Any]:
+    """The quadrant of each sample."""
+    rows = run.quadrants
+    return {
+        str(sample): fiftyone.Classification(label=REASONS[str(quadrant)])
+        for sample, quadrant in zip(rows["sample"], rows["quadrant"], strict=True)
+    }
+
+
+def _looks(run: AuditedRun, ids: Sequence[str], directory: Directory) -> dict[str, dict[str, float]]:
+    """What each image looks like as a whole, a field a look."""
+    return {
+        directory["look", str(column).removeprefix(LOOK)]: _numbers(ids, run.samples[column])
+        for column in run.samples
+        if str(column).startswith(LOOK)
+    }
 
 
 def _groups(run: AuditedRun, ids: Sequence[str], directory: Directory) -> dict[str, dict[str, str]]:

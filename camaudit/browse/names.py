@@ -66,6 +66,11 @@ class Names:
         return self.field("outlines")
 
     @property
+    def quadrant(self) -> str:
+        """The field of whether a sample is right or wrong, for the right or the wrong reason."""
+        return self.field("quadrant")
+
+    @property
     def cluster(self) -> str:
         """The field of the cluster a sample is in."""
         return self.field("cluster")
@@ -105,6 +110,7 @@ class Directory:
             fixed = (names.sample, names.prediction, names.label, names.regions, names.outlines)
             taken = {
                 *fixed,
+                names.quadrant,
                 names.cluster,
                 names.rank,
                 names.cluster_map,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from camaudit.browse.content import pattern_name
+from camaudit.browse.appearance import REASON_COLOURS
+from camaudit.browse.content import REASONS, pattern_name
+from camaudit.findings.quadrants import clearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from camaudit.browse.content import Content
     from camaudit.browse.names import Names
@@ -19,7 +21,20 @@ COLOURS = {"issue": "#d62f2f", "tip": "#d99a1c", "passed": "#2e8b57"}
 NEUTRAL = "#7a7f87"
 LONGEST = 90
 """Of a view's name; FiftyOne allows 100 characters."""
+CLEAREST = "those whose object and attribute differ most when they are edited first"
+HARMS = "CAM4"
+"""How the codes of findings about groups begin: their class is the true one."""
 SHOWN = ("issue", "tip", "passed")
+
+
+class View(NamedTuple):
+    """A view to be saved; of a name that is too long the suffix stays."""
+
+    subject: str
+    view: Any
+    description: str
+    colour: str
+    suffix: str = ""
 
 
 def save_views(
@@ -53,6 +68,18 @@ def save_views(
         taken.add(slug(free))
         saved.append(free)
 
+    for view in (
+        *_of_findings(dataset, fiftyone, run, names=names, content=content, ids=ids),
+        *_of_quadrants(dataset, run, names, ids),
+        *_of_patterns(dataset, fiftyone, run, names, content),
+    ):
+        save(*view)
+    return saved
+
+
+def _of_findings(
+    dataset: Any, fiftyone: Any, run: AuditedRun, *, names: Names, content: Content, ids: Mapping[str, str]
+) -> Iterator[View]:
     for finding in run.findings:
         if finding.status not in SHOWN:
             continue
@@ -61,16 +88,28 @@ def save_views(
         for role, samples in (("exemplars", finding.samples), ("counter-exemplars", finding.counter_samples)):
             chosen = [ids[sample] for sample in samples if sample in ids]
             if chosen:
-                save(base, dataset.select(chosen, ordered=True), finding.title, colour, f", {role}")
+                yield View(base, dataset.select(chosen, ordered=True), finding.title, colour, f", {role}")
         if finding.target_class is not None or finding.group:
             concerned = _concerned(dataset, fiftyone, run, finding, names=names, content=content)
-            save(base, concerned, finding.title, colour, ", all")
+            yield View(base, concerned, finding.title, colour, ", all")
+
+
+def _of_quadrants(dataset: Any, run: AuditedRun, names: Names, ids: Mapping[str, str]) -> Iterator[View]:
+    for quadrant, said in REASONS.items():
+        mine = clearest(run.quadrants, quadrant)
+        if mine and quadrant != "unknown":
+            chosen = dataset.select([ids[sample] for sample in mine], ordered=True)
+            count = f"{len(mine)} {'image' if len(mine) == 1 else 'images'}"
+            yield View(f"{names.key}: {said}", chosen, f"{count}; {CLEAREST}", REASON_COLOURS[quadrant])
+
+
+def _of_patterns(
+    dataset: Any, fiftyone: Any, run: AuditedRun, names: Names, content: Content
+) -> Iterator[View]:
     for pattern in content.patterns:
-        members = dataset.match(fiftyone.ViewField(names.cluster) == pattern_name(pattern)).sort_by(
-            names.rank
-        )
-        save(f"{names.key}: pattern {pattern_name(pattern)}", members, _described(run, pattern), NEUTRAL)
-    return saved
+        name = pattern_name(pattern)
+        members = dataset.match(fiftyone.ViewField(names.cluster) == name).sort_by(names.rank)
+        yield View(f"{names.key}: pattern {name}", members, _described(run, pattern), NEUTRAL)
 
 
 def _described(run: AuditedRun, pattern: Cluster) -> str:
@@ -89,7 +128,7 @@ def _concerned(
     dataset: Any, fiftyone: Any, run: AuditedRun, finding: Finding, *, names: Names, content: Content
 ) -> Any:
     """All samples of the finding's class and group, those that show it most before the others."""
-    is_true_class = run.manifest.targets[0] == "label"
+    is_true_class = run.manifest.targets[0] == "label" or finding.code.startswith(HARMS)
     field = fiftyone.ViewField
     view = dataset.exists(names.sample)
     if finding.target_class is not None:
@@ -98,6 +137,8 @@ def _concerned(
     for group, value in finding.group.items():
         view = view.match(field(content.directory["group", group]) == value)
     measure = _measure(finding, content.directory.fields)
+    if measure is None and finding.code.startswith(HARMS):  # the wrong ones, the surest of them first
+        return view.sort_by([(f"{names.prediction}.correct", 1), (f"{names.prediction}.confidence", -1)])
     return view if measure is None else view.sort_by(measure, reverse=finding.role != "object")
 
 

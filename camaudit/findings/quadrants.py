@@ -75,6 +75,15 @@ def quadrants(
     )
 
 
+def clearest(table: pd.DataFrame, quadrant: str) -> list[str]:
+    """The samples of a quadrant, those first whose object and attribute differ most when they are edited."""
+    rows = table[table["quadrant"] == quadrant]
+    apart = (rows["object_shift"].fillna(0.0) - rows["attribute_shift"].fillna(0.0)).abs()
+    return [
+        str(sample) for sample in rows["sample"].loc[apart.sort_values(ascending=False, kind="stable").index]
+    ]
+
+
 def _of_prediction(measurements: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     """The measurements that are about the margin of the class a sample is predicted as, of one target."""
     targets = [str(target) for target in measurements["target"].unique()]

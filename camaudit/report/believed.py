@@ -114,7 +114,7 @@ def _mean(run: AuditedRun, rows: pd.DataFrame, check: str) -> Effect:
     values = rows["value"].dropna()
     subjects = run.samples.set_index("sample")["subject"].reindex(rows.loc[values.index, "sample"])
     known = subjects.notna().all() and len(subjects) > 0
-    found = mean_interval(values, subjects.to_numpy(dtype=object) if known else None, seed=run.manifest.seed)
+    found = mean_interval(values, subjects.to_numpy(dtype=object) if known else None)
     ends = (found.low, found.high) if found.n >= MINIMUM else (math.nan, math.nan)
     return Effect(check, found.estimate, *ends, math.nan, math.nan, found.n)
 

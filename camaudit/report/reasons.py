@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from camaudit.findings import QUADRANTS
+from camaudit.findings.quadrants import QUADRANTS, clearest
 from camaudit.report import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import pandas as pd
 
     from camaudit.report.album import Album, Shot
     from camaudit.types import AuditedRun
@@ -56,16 +54,8 @@ def reasons(run: AuditedRun, album: Album, max_samples: int) -> Reasons | None:
     for name in QUADRANTS:
         if name not in TITLES:
             continue
-        mine = known[known["quadrant"] == name]
+        size = int((known["quadrant"] == name).sum())
         title, meaning = TITLES[name]
-        shots = tuple(album.shot(run, sample, None) for sample in _clearest(mine)[:max_samples])
-        made.append(Quadrant(name, title, meaning, len(mine), words.share(len(mine) / len(known)), shots))
+        shots = tuple(album.shot(run, sample, None) for sample in clearest(known, name)[:max_samples])
+        made.append(Quadrant(name, title, meaning, size, words.share(size / len(known)), shots))
     return Reasons(tuple(made), len(known), len(table) - len(known))
-
-
-def _clearest(rows: pd.DataFrame) -> list[str]:
-    """The samples of a quadrant, those with the largest difference of the two shifts first."""
-    apart = (rows["object_shift"].fillna(0.0) - rows["attribute_shift"].fillna(0.0)).abs()
-    return [
-        str(sample) for sample in rows["sample"].loc[apart.sort_values(ascending=False, kind="stable").index]
-    ]

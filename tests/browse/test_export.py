@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from camaudit.browse import remove, to_fiftyone
+from camaudit.browse.content import REASONS
 from camaudit.errors import DataError, RunError
 from camaudit.types import Box, Polygon, Region, Sample
 from tests.synthetic_run import SyntheticRun
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from camaudit.types import AttributionMap
 
 pytestmark = pytest.mark.mongo
+
+
+REASON_VIEWS = ("biased: right, for", "biased: wrong, for")
 
 
 def by_sample(exported: object, field: str, key: str = "biased") -> dict[str, object]:
@@ -118,7 +122,7 @@ def test_measures_are_numbers_that_can_be_filtered(biased: SyntheticRun, dataset
     for metric in ("mass", "excess", "shift"):
         for region in ("tool", "hair", "face", "hair+face"):
             rows = table[(table["metric"] == metric) & (table["region"] == region)].dropna(subset="value")
-            truth = dict(zip(rows["sample"], rows["value"], strict=True))
+            truth = rows.groupby("sample")["value"].mean().to_dict()  # over the fills
             field = f"biased_{metric}_{region.replace('+', '_and_')}"
             stored = {
                 sample: value for sample, value in by_sample(exported, field).items() if value is not None
@@ -146,6 +150,59 @@ def test_findings_are_saved_views(biased: SyntheticRun, dataset: str) -> None:
     shifts = [value for value in concerned.values("biased_shift_hair_and_face") if value is not None]
     assert shifts == sorted(shifts, reverse=True)
     assert exported.get_saved_view_info(f"{base}, all")["description"] == issue.title
+
+
+def test_quadrants_are_labels_and_views_of_their_own_colour(biased: SyntheticRun, dataset: str) -> None:
+    exported = to_fiftyone(biased, dataset)
+    table = biased.quadrants.set_index("sample")
+    labels = {sample: value.label for sample, value in by_sample(exported, "biased_quadrant").items()}
+    assert labels == {sample: REASONS[quadrant] for sample, quadrant in table["quadrant"].items()}
+    views = {
+        name: exported.load_saved_view(name) for name in exported.list_saved_views() if ", for the" in name
+    }
+    assert {name.removeprefix("biased: ") for name in views} == set(labels.values()) - {REASONS["unknown"]}
+    for name, view in views.items():
+        samples = view.values("biased_sample")
+        assert {labels[sample] for sample in samples} == {name.removeprefix("biased: ")}
+        assert len(samples) == list(labels.values()).count(name.removeprefix("biased: "))
+        apart = (table["object_shift"].fillna(0) - table["attribute_shift"].fillna(0)).abs()[samples]
+        assert apart.is_monotonic_decreasing
+    (scheme,) = (e for e in exported.app_config.color_scheme.fields if e["path"] == "biased_quadrant")
+    colours = {entry["value"]: entry["color"] for entry in scheme["valueColors"]}
+    assert set(colours) == set(REASONS.values())
+    assert len(set(colours.values())) == len(colours)
+
+
+def test_looks_are_numbers(biased: SyntheticRun, dataset: str) -> None:
+    exported = to_fiftyone(biased, dataset)
+    looks = [column for column in biased.samples if column.startswith("look_")]
+    assert looks
+    for column in looks:
+        stored = by_sample(exported, f"biased_{column}")
+        assert stored == pytest.approx(
+            dict(zip(biased.samples["sample"], biased.samples[column], strict=True))
+        )
+    (numbers,) = (group for group in exported.app_config.sidebar_groups if group.name == "biased numbers")
+    assert {f"biased_{column}" for column in looks} <= set(numbers.paths)
+
+
+def test_a_finding_about_a_group_shows_its_true_class_the_errors_first(tmp_path: Path, dataset: str) -> None:
+    run = SyntheticRun(tmp_path, count=16)
+    (harm,) = (finding for finding in run.findings if finding.code == "CAM401")
+    (name,) = (
+        view
+        for view in to_fiftyone(run, dataset).list_saved_views()
+        if "CAM401" in view and view.endswith(", all")
+    )
+    import fiftyone
+
+    view = fiftyone.load_dataset(dataset).load_saved_view(name)
+    assert view.distinct("biased_label.label") == [harm.target_class]
+    assert view.distinct("biased_group_gender") == ["man"]
+    right = view.values("biased_prediction.correct")
+    assert right == sorted(right)
+    assert False in right
+    assert len(right) == 4
 
 
 def test_the_layout_is_a_visualisation(biased: SyntheticRun, dataset: str) -> None:
@@ -216,7 +273,7 @@ def test_a_key_is_taken_once(biased: SyntheticRun, dataset: str) -> None:
     with pytest.raises(RunError, match="already holds a run under the key 'biased'"):
         to_fiftyone(biased, dataset)
     again = to_fiftyone(biased.but(findings=()), dataset, overwrite=True)
-    assert all(view.startswith("biased: pattern ") for view in again.list_saved_views())
+    assert all(view.startswith(("biased: pattern ", *REASON_VIEWS)) for view in again.list_saved_views())
     assert again.list_runs() == ["biased"]
 
 
@@ -229,7 +286,10 @@ def test_replacing_one_run_keeps_the_other(
     assert again.list_runs() == ["balanced", "biased"]
     assert len(again) == 16
     assert again.list_saved_views()
-    assert all(view.startswith(("balanced: ", "biased: pattern ")) for view in again.list_saved_views())
+    assert all(
+        view.startswith(("balanced: ", "biased: pattern ", *REASON_VIEWS))
+        for view in again.list_saved_views()
+    )
     names = [group.name for group in again.app_config.sidebar_groups]
     assert len(names) == len(set(names))
 
