@@ -25,5 +25,6 @@ ATTRIBUTE_HIDDEN = Code("CAM102", "Does the score follow an attribute that the m
 OBJECT_MISSED = Code(
     "CAM103", "Does the evidence lie on the object, and does the score follow when it is edited?"
 )
+MAPS_TRUSTED = Code("CAM201", "Can a method's maps be believed, on this model and these images?")
 
-CODES = {code.id: code for code in (ATTRIBUTE_ATTENDED, ATTRIBUTE_HIDDEN, OBJECT_MISSED)}
+CODES = {code.id: code for code in (ATTRIBUTE_ATTENDED, ATTRIBUTE_HIDDEN, OBJECT_MISSED, MAPS_TRUSTED)}

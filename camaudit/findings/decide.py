@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from camaudit.findings.attribute import attribute_finding
@@ -9,6 +10,7 @@ from camaudit.findings.codes import ATTRIBUTE_ATTENDED, OBJECT_MISSED
 from camaudit.findings.evidence import Evidence
 from camaudit.findings.object import object_finding
 from camaudit.findings.policy import Policy
+from camaudit.findings.trust import believed, trust_finding, trusted, with_trust
 from camaudit.types import Finding
 
 if TYPE_CHECKING:
@@ -22,8 +24,14 @@ _ORDER = ("issue", "tip", "insufficient", "passed", "not_applicable")
 def decide(evidence: Evidence, policy: Policy | None = None) -> list[Finding]:
     """Every finding, the gravest first."""
     policy = policy or Policy()
+    judged = trusted(evidence.trust, evidence.methods, policy)
+    if judged:
+        evidence = replace(evidence, method=believed(judged, evidence.methods))
     findings = [attribute_finding(evidence, cell, policy) for cell in evidence.cells("attribute")]
     findings += [object_finding(evidence, cell, policy) for cell in evidence.cells("object")]
+    about = next((of for of in judged if of.method == (evidence.method or evidence.methods[0])), None)
+    findings = [with_trust(finding, about) for finding in findings]
+    findings += [trust_finding(of, policy) for of in judged]
     present = set(evidence.roles.values())
     if "attribute" not in present:
         findings.append(_not_applicable(ATTRIBUTE_ATTENDED.id, "attribute", "the model should not use"))

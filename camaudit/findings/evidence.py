@@ -47,9 +47,11 @@ class Evidence:
         parts: annotated regions of every measured region.
         classes: class names.
         groups: group columns.
-        method: the attribution method that decides what is attended.
+        method: the attribution method that decides what is attended; empty where no method's maps can be believed.
         fills: the fills that regions were edited with, which together decide what is used; none where nothing was edited.
         target: id of the output target.
+        methods: the run's attribution methods, in order.
+        trust: see `camaudit.types.AuditedRun`; None where nobody asked whether maps can be believed.
     """
 
     effects: pd.DataFrame
@@ -62,6 +64,8 @@ class Evidence:
     method: str
     fills: tuple[str, ...]
     target: str
+    methods: Sequence[str] = ()
+    trust: pd.DataFrame | None = None
 
     def effect(self, metric: str, method: str, cell: Cell, *, target: str | None = None) -> Effect | None:
         """The effect of one cell, of the deciding target where none is named; None where it was not measured."""
