@@ -402,14 +402,18 @@ class SyntheticRun:
         )  # fmt: skip
 
     def _trusted(self) -> Finding:
-        values = self.trust.query("check == 'head'")["value"]
-        error = 1.96 * float(values.std()) / math.sqrt(len(values))
-        mean = float(values.mean())
-        head = Effect("head", mean, mean - error, mean + error, math.nan, math.nan, len(values))
+        found = {}
+        for check, values in self.trust.groupby("check", sort=False)["value"]:
+            mean, error = float(values.mean()), 1.96 * float(values.std()) / math.sqrt(len(values))
+            name = "zero_mass" if check == "zero_mass" else "correlation"
+            found[str(check)] = Effect(
+                name, mean, mean - error, mean + error, math.nan, math.nan, len(values)
+            )
         return Finding(
-            "CAM201", "The maps of gradcam can be believed here: with a head that knows nothing they are others.",
-            "passed", "trusted", 0.0, None, None, None, {}, head, {"trusted": head}, {"trusted": "yes"}, (), (),
-            "Nothing to do.",
+            "CAM201", "The maps of gradcam depend on what the model has learnt; examined on 24 images.",
+            "passed", "trusted", 0.0, None, None, None, {}, found["head"],
+            {"trusted" if check == "head" else check: effect for check, effect in found.items()},
+            {"trusted": "yes"}, (), (), "Nothing to do.",
         )  # fmt: skip
 
     def _harms(self) -> Sequence[Finding]:

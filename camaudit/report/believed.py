@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from camaudit.findings.trust import CORRELATION
 from camaudit.report import judgement, plots, words
-from camaudit.statistics import MINIMUM, mean_interval
-from camaudit.types import Effect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    import pandas as pd
     from markupsafe import Markup
 
-    from camaudit.types import AuditedRun, Finding
+    from camaudit.types import AuditedRun, Effect, Finding
 
 TRUST = "CAM201"
 
@@ -60,74 +58,62 @@ class CheckRow(NamedTuple):
 
 
 class Believed(NamedTuple):
-    """One method: its finding, and the checks; `sentence` stands where there is no finding."""
+    """One method: what was found, and its checks; of the ones that are no correlation a row each."""
 
     method: str
-    status: str
-    said: str
-    finding: Finding | None
+    card: judgement.Card
     rows: tuple[CheckRow, ...]
     axis: Markup
     others: tuple[judgement.Row, ...]
-    zero: str
 
 
 def believed(run: AuditedRun) -> list[Believed]:
     """The methods in the order of the run; empty where no map was examined."""
-    table = run.trust
-    if table.empty:
-        return []
-    effects = {
-        (str(method), str(check)): _mean(run, rows, str(check))
-        for (method, check), rows in table.groupby(["method", "check"], sort=False)
-    }
-    lows = [effect.low for (_, check), effect in effects.items() if check in CHECKS]
-    scale = plots.axis("correlation", [*lows, 1.0])
-    made = []
-    for method in run.manifest.methods:
-        mine = {check: effect for (of, check), effect in effects.items() if of == method}
-        if not mine:
-            continue
-        finding = next((f for f in run.findings if f.code == TRUST and method in f.title.split()), None)
-        ceiling = mine.get("noise")
-        rows = tuple(_row(CHECKS[check], mine[check], scale, ceiling) for check in CHECKS if check in mine)
-        made.append(
-            Believed(
-                method=method,
-                status=finding.status if finding else "not_applicable",
-                said=judgement.STATUSES[finding.status] if finding else "",
-                finding=finding,
-                rows=rows,
-                axis=plots.axis_labels(scale),
-                others=tuple(
-                    judgement.row("", effect, plots.axis(check, (effect.low, effect.high, effect.estimate)))
-                    for check, effect in mine.items()
-                    if check not in CHECKS and check != "zero_mass"
-                ),
-                zero=words.share(mine["zero_mass"].estimate) if "zero_mass" in mine else "",
-            )
-        )
-    return made
+    found = [
+        (of_method(finding, run.manifest.methods), finding)
+        for finding in run.findings
+        if finding.code == TRUST
+    ]
+    found = [(method, finding) for method, finding in found if method and finding.evidence]
+    lows = [
+        effect.low
+        for _, finding in found
+        for effect in finding.evidence.values()
+        if effect.name == CORRELATION
+    ]
+    scale = plots.axis(CORRELATION, [*lows, 1.0])
+    found.sort(key=lambda pair: run.manifest.methods.index(pair[0]))
+    return [_believed(run, method, finding, scale) for method, finding in found]
 
 
-def _mean(run: AuditedRun, rows: pd.DataFrame, check: str) -> Effect:
-    values = rows["value"].dropna()
-    subjects = run.samples.set_index("sample")["subject"].reindex(rows.loc[values.index, "sample"])
-    known = subjects.notna().all() and len(subjects) > 0
-    found = mean_interval(values, subjects.to_numpy(dtype=object) if known else None)
-    ends = (found.low, found.high) if found.n >= MINIMUM else (math.nan, math.nan)
-    return Effect(check, found.estimate, *ends, math.nan, math.nan, found.n)
+def of_method(finding: Finding, methods: Sequence[str]) -> str:
+    """The method that a finding about maps is about: the first that its title names."""
+    return next((word for word in finding.title.split() if word in methods), "")
+
+
+def _believed(run: AuditedRun, method: str, finding: Finding, scale: plots.Axis) -> Believed:
+    mine = {"head" if check == "trusted" else check: effect for check, effect in finding.evidence.items()}
+    rows = (_row(CHECKS[check], mine[check], scale, mine.get("noise")) for check in CHECKS if check in mine)
+    others = (
+        judgement.row("", effect, plots.axis(check, (effect.low, effect.high, effect.estimate)))
+        for check, effect in mine.items()
+        if check not in CHECKS and effect.n
+    )
+    return Believed(
+        method,
+        judgement.card(run, finding, {}, None, 0),
+        tuple(rows),
+        plots.axis_labels(scale),
+        tuple(others),
+    )
 
 
 def _row(check: Check, effect: Effect, scale: plots.Axis, ceiling: Effect | None) -> CheckRow:
     plot = None
-    said = Effect("correlation", effect.estimate, effect.low, effect.high, effect.p, effect.q, effect.n)
     if math.isfinite(effect.estimate):
         top = ceiling.estimate if ceiling is not None else math.nan
         noise = f", noise alone leaves {words.number(top, 2)}" if math.isfinite(top) else ""
-        spoken = (
-            f"{check.name}: {words.estimate(said)}, 95{words.NARROW}% interval {words.interval(said)}{noise}"
-        )
+        spoken = f"{check.name}: {words.estimate(effect)}, 95{words.NARROW}% interval {words.interval(effect)}{noise}"
         point = plots.Point(effect.estimate, effect.low, effect.high)
         half = ceiling.low / 2 if ceiling is not None and check.unlike else math.nan
         plot = plots.interval_plot(scale, [point], spoken, chance=top, band=(scale.low, half))
@@ -135,8 +121,8 @@ def _row(check: Check, effect: Effect, scale: plots.Axis, ceiling: Effect | None
         check.name,
         check.meaning,
         plot,
-        words.estimate(said),
-        words.interval(said),
+        words.estimate(effect),
+        words.interval(effect),
         effect.n,
-        words.undefined(said),
+        words.undefined(effect),
     )

@@ -226,8 +226,9 @@ def _figure(finding: Finding | None) -> Effect | None:
 
 def _effects(finding: Finding) -> Mapping[str, Effect]:
     """The effect of every rung that was examined; where there is none, the one that decided."""
+    rungs: Mapping[str, Effect] = {rung: of for rung, of in finding.evidence.items() if rung in RUNGS}
     if finding.evidence:
-        return finding.evidence
+        return rungs or finding.evidence  # what lies behind a rung has a section of its own
     return {finding.rung or "": finding.effect} if finding.effect is not None else {}
 
 
