@@ -95,7 +95,7 @@ def _believed(run: AuditedRun, method: str, finding: Finding, scale: plots.Axis)
     mine = {"head" if check == "trusted" else check: effect for check, effect in finding.evidence.items()}
     rows = (_row(CHECKS[check], mine[check], scale, mine.get("noise")) for check in CHECKS if check in mine)
     others = (
-        judgement.row("", effect, plots.axis(check, (effect.low, effect.high, effect.estimate)))
+        judgement.row("", effect, _axis(check, effect))
         for check, effect in mine.items()
         if check not in CHECKS and effect.n
     )
@@ -106,6 +106,13 @@ def _believed(run: AuditedRun, method: str, finding: Finding, scale: plots.Axis)
         plots.axis_labels(scale),
         tuple(others),
     )
+
+
+def _axis(check: str, effect: Effect) -> plots.Axis:
+    """Shares have the whole way, others an axis of their own."""
+    if check == "zero_mass":
+        return plots.percent_axis(check)
+    return plots.axis(effect.name, (effect.low, effect.high, effect.estimate))
 
 
 def _row(check: Check, effect: Effect, scale: plots.Axis, ceiling: Effect | None) -> CheckRow:

@@ -201,7 +201,7 @@ def certainty(run: AuditedRun) -> list[str]:
     if findings:
         parts = [words.plural(counts[status], *COUNTED[status]) for status in STATUSES if counts[status]]
         said.append(f"{words.plural(len(findings), 'question')} asked: {', '.join(parts)}.")
-    if not any("trusted" in finding.evidence for finding in findings):
+    if not any("trusted" in finding.answers for finding in findings):
         said.append("Not examined: whether the attribution maps of this model can be believed.")
     audited = (
         f"{manifest.samples - len(manifest.skipped):,} of {words.plural(manifest.samples, 'image')} audited"

@@ -152,7 +152,7 @@ def limits(run: AuditedRun) -> list[str]:
             "How the model treats real pictures without the region: an edited picture is one it has never met. The "
             "control edits take the mere damage out, where there is room for them."
         )
-    if not any("trusted" in finding.evidence for finding in run.findings):
+    if not any("trusted" in finding.answers for finding in run.findings):
         said.append(
             "Whether the maps depend on what the model has learnt at all. The randomisation check, the rung "
             "“trusted”, was not part of this run."

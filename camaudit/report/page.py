@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from camaudit.report import believed, judgement, making, patterns, reasons, tables, templates, used
+from camaudit.report import believed, judgement, making, patterns, paying, reasons, tables, templates, used
 from camaudit.report.album import Album, legend
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ def render(run: AuditedRun, *, max_samples: int = MAX_SAMPLES) -> str:
         used=used.used_tables(run),
         fills=used.fills(run),
         exchanged=judgement.cards(run, used.EXCHANGED),
+        harms=judgement.cards(run, paying.HARMS),
+        gaps=paying.gaps(run),
         group_tables=tables.group_tables(run),
+        intersections=paying.intersections(run),
         patterns=patterns.patterns(run, album, max_samples),
         facts=making.facts(run),
         methods=making.statistics(run),

@@ -151,7 +151,7 @@ def group_tables(run: AuditedRun) -> list[GroupTable]:
         cells = table[(table["group"] == group) & (table["label"] != "")]
         pooled = table[(table["group"] == group) & (table["label"] == "")]
         parts = (whole, single) if group == "" else (whole, pooled, cells)
-        rows = [_group_row(row, scale) for part in parts for row in part.itertuples()]
+        rows = [group_row(row, scale) for part in parts for row in part.itertuples()]
         tables.append(GroupTable(group, _association(run, group), tuple(rows), plots.axis_labels(scale)))
     return tables
 
@@ -215,7 +215,8 @@ def _region_row(
     )
 
 
-def _group_row(row: object, scale: plots.Axis) -> GroupRow:
+def group_row(row: object, scale: plots.Axis) -> GroupRow:
+    """A row of a table of accuracies, as `itertuples` gives it."""
     effect = Effect("accuracy", row.accuracy, row.low, row.high, math.nan, math.nan, int(row.n))  # type: ignore[attr-defined]
     label, value = str(row.label), str(row.value)  # type: ignore[attr-defined]
     worst = bool(row.worst)  # type: ignore[attr-defined]

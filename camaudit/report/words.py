@@ -52,6 +52,7 @@ METRICS: Mapping[str, Metric] = {
     "flip": Metric("predictions that flip", f"{NARROW}%", 100, 0, signed=False),
     "accuracy": Metric("accuracy", f"{NARROW}%", 100, 0, signed=False),
     "accuracy_change": Metric("change of the accuracy", " points", 100, 0, signed=True),
+    "gap": Metric("gap between the accuracies", " points", 100, 0, signed=False),
     "zero_mass": Metric("maps without any evidence", f"{NARROW}%", 100, 0, signed=False),
     "correlation": Metric("rank correlation with the map itself", "", 1, 2, signed=False),
 }
