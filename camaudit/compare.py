@@ -39,7 +39,6 @@ class Comparison:
             self.a.samples,
             groups=self.a.manifest.groups,
             metrics=list(COMPARED),
-            seed=self.a.manifest.seed,
         )
 
     def report(self, path: Path | str) -> Path:

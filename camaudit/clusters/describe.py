@@ -191,7 +191,7 @@ def enrichment(assignments: pd.DataFrame, measurements: pd.DataFrame, samples: p
 def _interval(rows: pd.DataFrame, subjects: pd.Series[Any]) -> tuple[float, float, float]:
     """Mean and ends of its interval; the ends are NaN for fewer than `MINIMUM` values or subjects."""
     values, whose = rows["value"].to_numpy(), subjects.reindex(rows["sample"]).to_numpy()
-    estimate, low, high, _ = mean_interval(values, whose, seed=0)
+    estimate, low, high, _ = mean_interval(values, whose)
     enough = units(values, whose).sums.size >= MINIMUM
     return (estimate, low, high) if enough else (estimate, float("nan"), float("nan"))
 

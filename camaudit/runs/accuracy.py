@@ -18,17 +18,16 @@ if TYPE_CHECKING:
     from camaudit.models import LoadedModel
 
 
-def accuracy_warnings(samples: pd.DataFrame, model: LoadedModel, *, seed: int = 0) -> list[str]:
+def accuracy_warnings(samples: pd.DataFrame, model: LoadedModel) -> list[str]:
     """What a reader should know before believing a map, one sentence each; none where nothing is labelled.
 
     Args:
         samples: the run's samples table.
         model: the audited model.
-        seed: of the bootstrap, where samples share subjects.
     """
     if model.task == "regression":
-        return _regression(samples, model, seed)
-    table = group_table(samples, (), seed=seed)
+        return _regression(samples, model)
+    table = group_table(samples, ())
     if table.empty:
         if model.config.expect_accuracy is None:
             return []
@@ -68,7 +67,7 @@ def _chance(said: str, interval: tuple[float, float], samples: pd.DataFrame, mod
     return [f"{said}, {how}. The maps of such a model show nothing that it has learnt."]
 
 
-def _regression(samples: pd.DataFrame, model: LoadedModel, seed: int) -> list[str]:
+def _regression(samples: pd.DataFrame, model: LoadedModel) -> list[str]:
     """Warns where an output's squared error is no smaller than that of always answering the mean."""
     found = []
     truth = np.array(
@@ -85,7 +84,7 @@ def _regression(samples: pd.DataFrame, model: LoadedModel, seed: int) -> list[st
             continue
         error = samples[f"error_{name}"].to_numpy(dtype=np.float64)[known] ** 2
         spread = (truth[known, column] - truth[known, column].mean()) ** 2
-        gain = mean_interval(spread - error, None if subjects is None else subjects[known], seed=seed)
+        gain = mean_interval(spread - error, None if subjects is None else subjects[known])
         if not gain.low > 0:
             root = float(np.sqrt(error.mean()))
             found.append(

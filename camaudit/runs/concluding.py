@@ -58,20 +58,31 @@ def in_deviations(
     return measurements.assign(value=changed)
 
 
-def estimate(
-    measurements: pd.DataFrame, samples: pd.DataFrame, groups: Sequence[str], *, seed: int, resamples: int
-) -> pd.DataFrame:
+def estimate(measurements: pd.DataFrame, samples: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
     """The effects table: means of every cell, and the lift of the means."""
-    table = effects(
-        measurements, samples, groups=groups, metrics=list(AVERAGED), seed=seed, resamples=resamples
-    )
+    table = effects(measurements, samples, groups=groups, metrics=list(AVERAGED))
     return pd.concat([table, _lift(table)], ignore_index=True)
 
 
 def judge(
-    manifest: RunManifest, table: pd.DataFrame, measurements: pd.DataFrame, samples: pd.DataFrame
+    manifest: RunManifest,
+    table: pd.DataFrame,
+    measurements: pd.DataFrame,
+    samples: pd.DataFrame,
+    *,
+    trust: pd.DataFrame | None = None,
+    training: pd.DataFrame | None = None,
 ) -> tuple[list[Finding], Verdict]:
-    """The findings and the verdict; the first method and target of the run decide."""
+    """The findings and the verdict; the first target of the run decides, and the first method that is not found to fail.
+
+    Args:
+        manifest: what the run is.
+        table: its effects.
+        measurements: of its samples.
+        samples: of the run.
+        trust: what the maps were found to be worth; None where nobody asked.
+        training: labels and groups of the training set; None where no table was named.
+    """
     single = {name: role for name, role in manifest.roles.items() if "+" not in name}
     evidence = Evidence(
         effects=table,
@@ -84,6 +95,10 @@ def judge(
         method=manifest.methods[0],
         fills=tuple(fill for fill in EDITS if bool((measurements["method"] == fill).any())),
         target=manifest.targets[0],
+        methods=manifest.methods,
+        trust=trust,
+        seed=manifest.seed,
+        training=training,
     )
     findings = decide(evidence)
     return findings, conclude(findings)

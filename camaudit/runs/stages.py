@@ -119,7 +119,7 @@ def _warnings(job: Job, skipped: Sequence[Skipped]) -> tuple[str, ...]:
         found.append("No region is annotated, so nothing could be said about where the evidence lies.")
     found += _went_on_without(job)
     samples = Run(job.out, read_manifest(job.out), job.data).samples
-    return (*found, *accuracy_warnings(samples, job.model, seed=job.config.audit.seed))
+    return (*found, *accuracy_warnings(samples, job.model))
 
 
 def _went_on_without(job: Job) -> list[str]:
@@ -143,10 +143,7 @@ def trust(job: Job, manifest: RunManifest) -> None:
 def effects(job: Job, manifest: RunManifest) -> None:
     """Means, intervals and tests of every cell."""
     run = Run(job.out, manifest, job.data)
-    settings = job.config.audit
-    table = concluding.estimate(
-        run.measurements, run.samples, manifest.groups, seed=settings.seed, resamples=settings.resamples
-    )
+    table = concluding.estimate(run.measurements, run.samples, manifest.groups)
     store.write_table(job.out / "effects.parquet", table)
 
 
@@ -174,7 +171,8 @@ def _target_classes(samples: pd.DataFrame, target: OutputTarget) -> pd.Series:
 def findings(job: Job, manifest: RunManifest) -> None:
     """Findings and verdict."""
     run = Run(job.out, manifest, job.data)
-    findings, verdict = concluding.judge(manifest, run.effects, run.measurements, run.samples)
+    trust = run.trust if job.config.audit.trust.enabled else None
+    findings, verdict = concluding.judge(manifest, run.effects, run.measurements, run.samples, trust=trust)
     reasons = quadrants(run.measurements, run.samples, manifest.roles)
     store.write_table(job.out / "quadrants.parquet", reasons)
     store.write_text(job.out / "findings.json", write_findings(manifest.name, verdict, findings))

@@ -1,17 +1,17 @@
-"""What samples say together: means with BCa intervals, sign-flip tests, multiplicity, groups.
+"""What samples say together: means with intervals and tests, comparisons, multiplicity, groups.
 
 The unit is the sample, or the subject where samples share one, never the pixel. Every function is a pure
-function of its arguments and a seed, bit for bit independent of the order of the rows, and answers degenerate
-data (nothing, constants, a single class) with NaN or an empty table rather than with an exception.
+function of its arguments, bit for bit independent of the order of the rows, and answers degenerate data
+(nothing, constants, a single class) with NaN or an empty table rather than with an exception.
+``docs/statistics.md`` says how each was tested.
 """
 
 from __future__ import annotations
 
 from camaudit.statistics.effects import MINIMUM, TESTED, compare_effects, effects
 from camaudit.statistics.groups import association, association_of, group_table
-from camaudit.statistics.intervals import Interval, mean_interval, proportion_interval
-from camaudit.statistics.multiplicity import benjamini_hochberg
-from camaudit.statistics.permutation import sign_flip_test
+from camaudit.statistics.intervals import Interval, mean_interval, mean_test, proportion_interval
+from camaudit.statistics.multiplicity import benjamini_hochberg, holm
 
 __all__ = [
     "MINIMUM",
@@ -23,7 +23,8 @@ __all__ = [
     "compare_effects",
     "effects",
     "group_table",
+    "holm",
     "mean_interval",
+    "mean_test",
     "proportion_interval",
-    "sign_flip_test",
 ]

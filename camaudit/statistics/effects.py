@@ -2,40 +2,69 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from camaudit.errors import DataError
-from camaudit.statistics.intervals import mean_interval
+from camaudit.statistics.intervals import bounded
+from camaudit.statistics.moments import limits, moments, p_values
 from camaudit.statistics.multiplicity import benjamini_hochberg
-from camaudit.statistics.permutation import sign_flip_test
-from camaudit.statistics.units import units
+from camaudit.statistics.units import subject_codes, units_in_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from numpy.typing import NDArray
 
-COLUMNS = (
-    *("metric", "method", "target", "target_class", "region", "role", "group", "value"),
-    *("estimate", "low", "high", "p", "q", "n"),
-)
-MINIMUM = 10  # units; below, a bootstrap interval is not worth its name
+KEYS = ("metric", "method", "target", "target_class", "region", "role", "group", "value")
+BLOCK = ("method", "target", "region", "role")
+COLUMNS = (*KEYS, "estimate", "low", "high", "p", "q", "n")
+MINIMUM = 10  # units; below, an interval is not worth its name
 TESTED = frozenset(
     {"excess", "shift", "response"}
 )  # metrics that are zero where there is nothing; others have no such null
+BOUNDS = {
+    **dict.fromkeys(
+        ("mass", "pointing", "pointing_centre", "rank_accuracy", "topk_intersection"), (0.0, 1.0)
+    ),
+    **dict.fromkeys(("iou", "box_iou", "auroc", "average_precision", "flip", "flip_control"), (0.0, 1.0)),
+    **dict.fromkeys(("accuracy", "accuracy_region", "accuracy_control"), (-1.0, 1.0)),
+}  # what a metric cannot leave, and comes near to
 
 
-class Plan(NamedTuple):
-    """What every cell of a table has in common."""
+class Part(NamedTuple):
+    """A way to part the samples.
 
-    groups: tuple[str, ...]
-    seed: int
-    resamples: int
-    flips: int
+    Attributes:
+        group: name of the group column; empty for all samples together.
+        values: of the group, sorted.
+        codes: (samples,) place of each sample's value among them, -1 for none.
+    """
+
+    group: str
+    values: list[str]
+    codes: NDArray[np.intp]
+
+
+class Cells(NamedTuple):
+    """Where each row of one metric belongs; every code is a place in the names.
+
+    Attributes:
+        blocks: (rows,) code of method, target, region and role together.
+        classes: (rows,) code of the class, -1 for none.
+        samples: (rows,) place of the sample in the samples table, -1 where it has none.
+        block_names: (blocks, 4) method, target, region and role, sorted.
+        class_names: the classes, sorted.
+    """
+
+    blocks: NDArray[np.intp]
+    classes: NDArray[np.intp]
+    samples: NDArray[np.intp]
+    block_names: NDArray[np.object_]
+    class_names: list[str]
 
 
 def effects(
@@ -44,9 +73,6 @@ def effects(
     *,
     groups: Sequence[str],
     metrics: Sequence[str],
-    seed: int,
-    resamples: int = 2000,
-    flips: int = 9999,
 ) -> pd.DataFrame:
     """The mean of each metric, with interval and test, per class x region x group.
 
@@ -55,20 +81,18 @@ def effects(
     where samples share them) has only its n. Metrics in `TESTED` are tested against zero; q is Benjamini-
     Hochberg's over all cells of one metric, method and target.
 
+    A cell is `mean_interval` and `mean_test` of its samples, to the last bit, whatever other cells there are.
+
     Args:
         measurements: rows of `camaudit.types.Measurement`.
         samples: the run's samples table; `subject` and the ``group_NAME`` columns are read.
         groups: names of the group columns, without ``group_``.
         metrics: the metrics to summarise, in the order of the result.
-        seed: with a cell's own key it decides that cell's random numbers, whatever other cells there are.
-        resamples: of the bootstrap.
-        flips: of the sign-flip test.
 
     Returns:
         The columns of `camaudit.types.AuditedRun.effects`.
     """
-    plan = Plan(tuple(groups), seed, resamples, flips)
-    return _table(measurements, samples, metrics, plan, tested=TESTED)
+    return _table(measurements, samples, groups, metrics, tested=TESTED, bounds=BOUNDS)
 
 
 def compare_effects(
@@ -78,9 +102,6 @@ def compare_effects(
     *,
     groups: Sequence[str],
     metrics: Sequence[str],
-    seed: int,
-    resamples: int = 2000,
-    flips: int = 9999,
 ) -> pd.DataFrame:
     """The mean paired difference a - b between two models, over the samples that both have measured.
 
@@ -94,9 +115,6 @@ def compare_effects(
         samples: the samples table of either run; `label`, `subject` and the ``group_NAME`` columns are read.
         groups: as in `effects`.
         metrics: as in `effects`.
-        seed: as in `effects`.
-        resamples: as in `effects`.
-        flips: as in `effects`.
     """
     keys = ["sample", "method", "target", "region", "metric"]
     paired = measurements_a.merge(
@@ -104,68 +122,72 @@ def compare_effects(
     )
     labels = samples.set_index("sample")["label"].reindex(paired["sample"])
     paired = paired.assign(value=paired["value"] - paired["value_b"], target_class=labels.to_numpy())
-    plan = Plan(tuple(groups), seed, resamples, flips)
-    return _table(paired, samples, metrics, plan, tested=frozenset(metrics))
+    bounds = {metric: (least - greatest, greatest - least) for metric, (least, greatest) in BOUNDS.items()}
+    return _table(paired, samples, groups, metrics, tested=frozenset(metrics), bounds=bounds)
 
 
 def _table(
     measurements: pd.DataFrame,
     samples: pd.DataFrame,
+    groups: Sequence[str],
     metrics: Sequence[str],
-    plan: Plan,
     *,
     tested: frozenset[str],
+    bounds: Mapping[str, tuple[float, float]],
 ) -> pd.DataFrame:
     """One row a cell; see `effects`."""
-    described = samples.set_index("sample")
-    for group in plan.groups:
-        if f"group_{group}" not in described:
-            known = sorted(str(name)[6:] for name in described if str(name).startswith("group_"))
-            its = ", ".join(known) or "none"
-            msg = f"There is no group {group!r} in the samples table.\nIts groups are: {its}."
-            raise DataError(msg)
-    rows = []
+    parts = _parts(samples, groups)
+    subjects = None
+    if "subject" in samples and samples["subject"].notna().any():
+        subjects = subject_codes(samples["subject"].to_numpy(dtype=object))
+    tables = []
     for metric in dict.fromkeys(metrics):
         chosen = measurements[measurements["metric"] == metric]
-        for key, block in chosen.groupby(["method", "target", "region", "role"], sort=True, observed=True):
-            method, target, region, role = (str(part) for part in key)
-            for target_class, group, value, numbers, subjects in _cells(block, described, plan.groups):
-                name = (metric, method, target, target_class, region, role, group, value)
-                rows.append((*name, *_cell(name, numbers, subjects, plan, tested=metric in tested)))
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    if table.empty:
-        return _typed(table)
+        if chosen.empty:
+            continue
+        values = chosen["value"].to_numpy(dtype=np.float64)
+        # sorted: a sum of floats would otherwise depend on the order of the rows
+        order = np.argsort(values, kind="stable")
+        chosen, values = chosen.iloc[order], values[order]
+        cells = _coded(chosen, samples)
+        table = _cells(values, cells, parts, subjects, bounds.get(metric))
+        if metric not in tested:
+            table["p"] = np.nan
+        tables.append(table.assign(metric=metric))
+    if not tables:
+        return _typed(pd.DataFrame(columns=list(COLUMNS)))
+    table = pd.concat(tables, ignore_index=True)
     table["q"] = table.groupby(["metric", "method", "target"])["p"].transform(benjamini_hochberg)
-    return _typed(table)
+    return _typed(table[list(COLUMNS)])
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the columns' types, also where it has no rows."""
-    kinds = dict.fromkeys(COLUMNS[:8], "str") | dict.fromkeys(COLUMNS[8:13], "float64") | {"n": "int64"}
+    kinds = dict.fromkeys(KEYS, "str") | dict.fromkeys(COLUMNS[8:13], "float64") | {"n": "int64"}
     return table.astype(kinds)
 
 
-def _cells(
-    block: pd.DataFrame, samples: pd.DataFrame, groups: Sequence[str]
-) -> Iterator[tuple[str, str, str, NDArray[np.float64], NDArray[np.object_] | None]]:
-    """Class, group, value, numbers and subjects of every cell of one metric, method, target and region."""
-    numbers = block["value"].to_numpy(dtype=np.float64)
-    about = samples.reindex(block["sample"])
-    subjects = None
-    if "subject" in about and about["subject"].notna().any():
-        subjects = about["subject"].to_numpy(dtype=object)
-    # a missing value compares with nothing, not even as unequal
-    classes = block["target_class"].fillna("").to_numpy(dtype=object)
-    columns = {group: about[f"group_{group}"].fillna("").to_numpy(dtype=object) for group in groups}
-    for name in ("", *distinct(classes)):
-        in_class = np.full(len(block), fill_value=True) if name == "" else classes == name
-        yield name, "", "", numbers[in_class], None if subjects is None else subjects[in_class]
-        for group, column in columns.items():
-            for value in distinct(column):
-                inside = in_class & (column == value)
-                if inside.any():
-                    chosen = None if subjects is None else subjects[inside]
-                    yield name, group, str(value), numbers[inside], chosen
+def _parts(samples: pd.DataFrame, groups: Sequence[str]) -> list[Part]:
+    """Every way to part the samples: all together, and by each group."""
+    parts = [Part("", [""], np.zeros(len(samples), dtype=np.intp))]
+    for group in groups:
+        if f"group_{group}" not in samples:
+            known = sorted(str(name)[6:] for name in samples if str(name).startswith("group_"))
+            its = ", ".join(known) or "none"
+            msg = f"There is no group {group!r} in the samples table.\nIts groups are: {its}."
+            raise DataError(msg)
+        names, codes = _sorted_codes(samples[f"group_{group}"])
+        parts.append(Part(group, names, codes))
+    return parts
+
+
+def _sorted_codes(column: pd.Series[Any]) -> tuple[list[str], NDArray[np.intp]]:
+    """The distinct values of a column, as `distinct`, and the place of each row's among them, -1 for none."""
+    codes, found = pd.factorize(column.to_numpy(dtype=object))
+    names = distinct(np.asarray(found, dtype=object))
+    places = {name: place for place, name in enumerate(names)}
+    new = np.array([*(places.get(name, -1) for name in found), -1], dtype=np.intp)
+    return [str(name) for name in names], new[codes]
 
 
 def distinct(column: NDArray[np.object_]) -> list[str]:
@@ -173,26 +195,84 @@ def distinct(column: NDArray[np.object_]) -> list[str]:
     return sorted({value for value in column[~pd.isna(column)] if str(value) != ""}, key=str)
 
 
-def _cell(
-    name: tuple[str, ...],
-    numbers: NDArray[np.float64],
-    subjects: NDArray[np.object_] | None,
-    plan: Plan,
-    *,
-    tested: bool,
-) -> tuple[float, float, float, float, float, int]:
-    """Estimate, low, high, p, q (not yet known) and n of one cell."""
-    nan = float("nan")
-    data = units(numbers, subjects)
-    if data.sums.size < MINIMUM:
-        return nan, nan, nan, nan, nan, data.n
-    seed = cell_seed(name, plan.seed)
-    found = mean_interval(numbers, subjects, seed=seed, resamples=plan.resamples)
-    p = sign_flip_test(numbers, subjects, seed=seed + 1, flips=plan.flips) if tested else nan
-    return found.estimate, found.low, found.high, p, nan, found.n
+def _coded(chosen: pd.DataFrame, samples: pd.DataFrame) -> Cells:
+    """Where the rows of one metric belong."""
+    of = [pd.factorize(chosen[name].to_numpy(dtype=object), sort=True) for name in BLOCK]
+    shape = [len(names) for _, names in of]
+    found, blocks = np.unique(np.ravel_multi_index([codes for codes, _ in of], shape), return_inverse=True)
+    places = np.unravel_index(found, shape)
+    block_names = np.column_stack([names[place] for (_, names), place in zip(of, places, strict=True)])
+    class_names, classes = _sorted_codes(chosen["target_class"])
+    ids = pd.Index(samples["sample"].to_numpy(dtype=object))
+    codes, names_of_samples = pd.factorize(chosen["sample"].to_numpy(dtype=object))
+    return Cells(blocks, classes, ids.get_indexer(names_of_samples)[codes], block_names, class_names)
 
 
-def cell_seed(name: tuple[str, ...], seed: int) -> int:
-    """A seed that depends on the cell's key and the run's seed only, the same in every process."""
-    text = "\x1f".join((*name, str(seed)))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+def _cells(
+    values: NDArray[np.float64],
+    cells: Cells,
+    parts: Sequence[Part],
+    subjects: NDArray[np.intp] | None,
+    bounds: tuple[float, float] | None,
+) -> pd.DataFrame:
+    """One row a cell of one metric: block by block, all classes before each, all samples before each group."""
+    whose = None if subjects is None else _of_samples(subjects, cells.samples)
+    pooled = np.zeros_like(cells.classes)
+    class_names = np.array(["", *cells.class_names], dtype=object)
+    order = ["_block", "_class", "_part", "_value"]
+    tables = []
+    for place, part in enumerate(parts):
+        # a row whose sample is not in the table is in no group
+        inside = _of_samples(part.codes, cells.samples) if part.group else pooled
+        shape = (len(cells.block_names), len(class_names), len(part.values))
+        for classes in (pooled, np.where(cells.classes >= 0, cells.classes + 1, -1)):
+            rows = np.flatnonzero((classes >= 0) & (inside >= 0))
+            if not rows.size:
+                continue
+            cell = np.ravel_multi_index((cells.blocks[rows], classes[rows], inside[rows]), shape)
+            table = _numbers(values[rows], cell, None if whose is None else whose[rows], bounds)
+            block, in_class, in_group = np.unravel_index(table.index, shape)
+            table[list(BLOCK)] = cells.block_names[block]
+            table["target_class"] = class_names[in_class]
+            table["group"] = part.group
+            table["value"] = np.array(part.values, dtype=object)[in_group]
+            table[order] = np.column_stack([block, in_class, np.full(len(block), place), in_group])
+            tables.append(table)
+    return pd.concat(tables).sort_values(order)
+
+
+def _numbers(
+    values: NDArray[np.float64],
+    cells: NDArray[np.intp],
+    subjects: NDArray[np.intp] | None,
+    bounds: tuple[float, float] | None,
+) -> pd.DataFrame:
+    """Estimate, low, high, p and n of every cell that has a row, by the number of the cell.
+
+    Args:
+        values: (rows,), sorted.
+        cells: (rows,) the cell of each.
+        subjects: (rows,) of each, a number; None: every row is a unit.
+        bounds: of the values; None: not known.
+    """
+    there, cells = np.unique(cells, return_inverse=True)
+    defined = np.isfinite(values)
+    data, of = units_in_cells(
+        values[defined], cells[defined], None if subjects is None else subjects[defined]
+    )
+    found = moments(data.sums, data.counts, of, there.size)
+    low, high = limits(found)
+    if bounds is not None:
+        inner = ~np.isin(data.sums, bounds) | (data.counts != 1)
+        at_ends = np.bincount(of, weights=inner, minlength=there.size) == 0
+        low, high = bounded(found, (low, high), at_ends, bounds)
+    table = pd.DataFrame(
+        {"estimate": found.mean, "low": low, "high": high, "p": p_values(found)}, index=there
+    )
+    table.loc[found.units < MINIMUM] = np.nan
+    return table.assign(n=found.n)
+
+
+def _of_samples(codes: NDArray[np.intp], places: NDArray[np.intp]) -> NDArray[np.intp]:
+    """What each row's sample has; -1 where the sample is not in the table."""
+    return np.append(codes, -1)[places]

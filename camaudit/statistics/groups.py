@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency
 
-from camaudit.statistics.effects import MINIMUM, cell_seed, distinct
-from camaudit.statistics.intervals import Interval, is_constant, mean_interval, proportion_interval
+from camaudit.statistics.effects import MINIMUM, distinct
+from camaudit.statistics.intervals import Interval, mean_interval, proportion_interval
 from camaudit.statistics.units import units
 from camaudit.types import Effect
 
@@ -26,12 +26,11 @@ COLUMNS = {
 }
 
 
-def group_table(samples: pd.DataFrame, groups: Sequence[str], *, seed: int = 0) -> pd.DataFrame:
+def group_table(samples: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
     """Accuracy per label x group value, with its 95 % interval.
 
-    The interval is Wilson's; where samples share subjects it is that of `mean_interval` over subjects. A
-    bootstrap of fewer than `MINIMUM` subjects, or of subjects that are all right or all wrong, would say
-    nothing: there Wilson's stands as if every subject were one sample, which is at least as wide.
+    The interval is Wilson's; where samples share subjects it is that of `mean_interval` over subjects. For
+    fewer than `MINIMUM` subjects Wilson's stands as if every subject were one sample, which is at least as wide.
 
     Rows with an empty label are over all labels, rows with an empty group and value over all groups. A
     combination that does not occur has n = 0 and NaN. ``worst`` marks, for every group column, the cell of
@@ -41,7 +40,6 @@ def group_table(samples: pd.DataFrame, groups: Sequence[str], *, seed: int = 0) 
     Args:
         samples: the run's samples table; samples without a label or a prediction are left out.
         groups: names of the group columns, without ``group_``.
-        seed: with a cell's own key it decides that cell's random numbers.
     """
     judged = samples[samples["label"].notna() & samples["correct"].notna()]
     labels = judged["label"].to_numpy(dtype=object)
@@ -50,8 +48,7 @@ def group_table(samples: pd.DataFrame, groups: Sequence[str], *, seed: int = 0) 
 
     def row(label: str, group: str, value: str, inside: NDArray[np.bool_]) -> tuple[object, ...]:
         chosen = None if subjects is None else subjects[inside]
-        name = ("accuracy", label, group, value)
-        found = _accuracy(correct[inside], chosen, seed=cell_seed(name, seed))
+        found = _accuracy(correct[inside], chosen)
         return label, group, value, found.n, found.estimate, found.low, found.high, False
 
     rows = []
@@ -71,13 +68,13 @@ def group_table(samples: pd.DataFrame, groups: Sequence[str], *, seed: int = 0) 
     return table
 
 
-def _accuracy(correct: NDArray[np.bool_], subjects: NDArray[np.object_] | None, *, seed: int) -> Interval:
+def _accuracy(correct: NDArray[np.bool_], subjects: NDArray[np.object_] | None) -> Interval:
     data = units(correct, subjects)
     several = data.sums.size
     if several == correct.size:
         return proportion_interval(int(correct.sum()), correct.size)
-    if several >= MINIMUM and not is_constant(data):
-        return mean_interval(correct, subjects, seed=seed)
+    if several >= MINIMUM:
+        return mean_interval(correct, subjects, bounds=(0, 1))
     wide = proportion_interval(data.mean * several, several)
     return Interval(data.mean, wide.low, wide.high, data.n)
 

@@ -1,19 +1,17 @@
-"""Intervals: the BCa bootstrap of a mean (Efron 1987) and Wilson's of a proportion (1927)."""
+"""Intervals of a mean (Student's and Hall's, their hull) and of a proportion (Wilson 1927)."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
+from camaudit.statistics.moments import Moments, limits, moments, p_values
 from camaudit.statistics.units import Units, units
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-CHUNK = 1 << 20  # elements drawn at a time: some 20 MB of indices and values, whatever n is
 
 
 class Interval(NamedTuple):
@@ -29,89 +27,84 @@ def mean_interval(
     values: ArrayLike,
     subjects: ArrayLike | None = None,
     *,
-    seed: int | np.random.Generator,
-    resamples: int = 2000,
     confidence: float = 0.95,
+    bounds: tuple[float, float] | None = None,
 ) -> Interval:
-    """BCa interval of the mean, resampling subjects where they are given.
+    """Interval of the mean; the unit is the subject where subjects are given.
 
-    With subjects the mean is the ratio of the sum of the subjects' sums and the sum of their counts, and
-    whole subjects are drawn, so that one with many images weighs as much as its images do, in the estimate
-    and in every resample. For paired data pass the differences.
+    With subjects the mean is the ratio of the sum of the subjects' sums and the sum of their counts, so that one with
+    many images weighs as much as its images do. For paired data pass the differences. The interval is that of
+    `camaudit.statistics.moments.limits`; ``docs/statistics.md`` has its coverage beside that of the bootstrap.
 
     Args:
         values: (n,) numbers; NaN and infinities are left out.
         subjects: (n,) identifiers of what the values belong to; None: every value stands for itself.
-        seed: of the resampling.
-        resamples: number of bootstrap resamples.
         confidence: such as 0.95.
+        bounds: least and greatest value possible, where they are known; see `bounded`.
 
     Returns:
-        The mean and its interval; both ends are NaN where there are fewer than two units to resample, and
-        equal the mean where all units have the same mean.
+        The mean and its interval; both ends are NaN where there are fewer than two units, and equal the mean where all
+        units have the same mean and no bounds are known.
     """
     data = units(values, subjects)
-    if data.sums.size < 2:
-        return Interval(data.mean, float("nan"), float("nan"), data.n)
-    if is_constant(data):
-        return Interval(data.mean, data.mean, data.mean, data.n)
-    means = bootstrap_means(data, seed=seed, resamples=resamples)
-    low, high = bca(means, data.mean, jackknife_means(data), confidence=confidence)
-    return Interval(data.mean, low, high, data.n)
+    found = moments_of(data)
+    low, high = limits(found, confidence)
+    if bounds is not None:
+        at_ends = bool(np.isin(data.sums, bounds).all() and (data.counts == 1).all())
+        low, high = bounded(found, (low, high), np.array([at_ends]), bounds, confidence)
+    return Interval(float(found.mean[0]), float(low[0]), float(high[0]), data.n)
 
 
-def is_constant(data: Units) -> bool:
-    """Whether all units have the same mean, up to rounding: no resample can then differ from the estimate."""
-    means = data.sums / data.counts
-    return bool(np.ptp(means) <= 1e-12 * np.abs(means).max())
+def mean_test(values: ArrayLike, subjects: ArrayLike | None = None) -> float:
+    """Two-sided p-value of the mean against zero, consistent with `mean_interval` without bounds.
 
-
-def bootstrap_means(data: Units, *, seed: int | np.random.Generator, resamples: int) -> NDArray[np.float64]:
-    """Means of resampled units, (resamples,), in bounded memory."""
-    generator = np.random.default_rng(seed)
-    size = data.sums.size
-    plain = bool((data.counts == 1).all())
-    step = max(1, CHUNK // size)
-    means = np.empty(resamples)
-    for start in range(0, resamples, step):
-        drawn = generator.integers(0, size, (min(step, resamples - start), size), dtype=np.int32)
-        total = data.sums.take(drawn).sum(axis=1)
-        means[start : start + step] = total / (size if plain else data.counts.take(drawn).sum(axis=1))
-    return means
-
-
-def jackknife_means(data: Units) -> NDArray[np.float64]:
-    """The mean without each unit in turn, (units,)."""
-    left: NDArray[np.float64] = (data.sums.sum() - data.sums) / (data.counts.sum() - data.counts)
-    return left
-
-
-def bca(
-    means: NDArray[np.float64], estimate: float, jackknife: NDArray[np.float64], *, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Ends of the bias-corrected and accelerated interval (Efron and Tibshirani 1993, eq. 14.9 to 14.15).
+    It tests the mean, not the symmetry of the values, as flipping their signs would.
 
     Args:
-        means: (resamples,) the bootstrap distribution.
-        estimate: of the statistic, from the data.
-        jackknife: (units,) the statistic without each unit.
+        values: as in `mean_interval`.
+        subjects: as in `mean_interval`.
+
+    Returns:
+        p in (0, 1], at least 2^(1 - units); NaN for fewer than two units.
+    """
+    return float(p_values(moments_of(units(values, subjects)))[0])
+
+
+def moments_of(data: Units) -> Moments:
+    """The moments of one cell."""
+    return moments(data.sums, data.counts, np.zeros(data.sums.size, dtype=np.intp), 1)
+
+
+def bounded(
+    found: Moments,
+    ends: tuple[NDArray[np.float64], NDArray[np.float64]],
+    at_ends: NDArray[np.bool_],
+    bounds: tuple[float, float],
+    confidence: float = 0.95,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ends of the intervals of values that cannot leave their bounds.
+
+    Cut at the bounds; Wilson's where all values lie at one bound or the other. Where all units are the same, what was
+    never seen may still be there, at either bound, in as large a share as Wilson's interval of none of so many units allows.
+
+    Args:
+        found: the moments of each cell.
+        ends: (cells,) lower and upper ends without bounds.
+        at_ends: (cells,) whether all values lie at the bounds, each a unit of its own.
+        bounds: least and greatest value.
         confidence: such as 0.95.
     """
-    below = ((means < estimate).mean() + (means <= estimate).mean()) / 2
-    resolution = 0.5 / means.size  # a distribution that lies wholly on one side would shift by infinity
-    bias = ndtri(np.clip(below, resolution, 1 - resolution))
-    deviation = jackknife.mean() - jackknife
-    largest = np.abs(deviation).max()
-    if largest > 0:  # the acceleration knows no scale, and the cube of a small number is 0
-        deviation = deviation / largest
-    acceleration = (deviation**3).sum() / (6 * max(1.0, (deviation**2).sum()) ** 1.5)
-    tail = (1 - confidence) / 2
-    shifted = bias + ndtri(np.array([tail, 1 - tail]))
-    scale = 1 - acceleration * shifted
-    with np.errstate(divide="ignore"):  # at the pole and beyond it the end is that of the distribution
-        level = ndtr(np.where(scale > 0, bias + shifted / scale, np.sign(shifted) * np.inf))
-    low, high = np.quantile(means, level)
-    return float(low), float(high)
+    least, greatest = bounds
+    low, high = (np.clip(end, least, greatest) for end in ends)
+    unseen = _wilson(np.zeros(found.units.size), found.units, confidence)[1]
+    flat = found.error == 0
+    low = np.where(flat, found.mean - (found.mean - least) * unseen, low)
+    high = np.where(flat, found.mean + (greatest - found.mean) * unseen, high)
+    share = (found.mean - least) / (greatest - least)
+    wilson = _wilson(share, found.units, confidence)
+    score = [least + (greatest - least) * end for end in wilson]
+    several = at_ends & (found.units >= 2)
+    return np.where(several, score[0], low), np.where(several, score[1], high)
 
 
 def proportion_interval(hits: float, n: int, *, confidence: float = 0.95) -> Interval:
@@ -122,11 +115,21 @@ def proportion_interval(hits: float, n: int, *, confidence: float = 0.95) -> Int
         n: number of units.
         confidence: such as 0.95.
     """
-    if n == 0:
-        return Interval(float("nan"), float("nan"), float("nan"), 0)
-    share, z = hits / n, float(ndtri((1 + confidence) / 2))
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    reach = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    low = 0.0 if hits == 0 else max(middle - reach, 0.0)
-    high = 1.0 if hits == n else min(middle + reach, 1.0)
-    return Interval(share, low, high, n)
+    share = hits / n if n else float("nan")
+    low, high = _wilson(np.array([share]), np.array([n]), confidence)
+    return Interval(share, float(low[0]), float(high[0]), n)
+
+
+def _wilson(
+    share: NDArray[np.float64], n: NDArray[np.int64], confidence: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    z = float(ndtri((1 + confidence) / 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        spread = np.maximum(share * (1 - share), 0.0) / n + z**2 / (
+            4 * n**2
+        )  # a share may be rounded beyond 1
+        reach = z / (1 + z**2 / n) * np.sqrt(spread)
+    low = np.where(share <= 0, 0.0, np.maximum(middle - reach, 0.0))
+    high = np.where(share >= 1, 1.0, np.minimum(middle + reach, 1.0))
+    return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)

@@ -46,16 +46,42 @@ def units(values: ArrayLike, subjects: ArrayLike | None = None) -> Units:
     """
     numbers = np.asarray(values, dtype=np.float64)
     defined = np.isfinite(numbers)
-    # sorted throughout: a sum of floats, and what a seed draws, would otherwise depend on the order of the
-    # rows
+    # sorted throughout: a sum of floats would otherwise depend on the order of the rows
     order = np.argsort(numbers[defined], kind="stable")
     numbers = numbers[defined][order]
     if subjects is None:
         return Units(numbers, np.ones(numbers.size))
-    codes, names = pd.factorize(pd.Series(np.asarray(subjects))[defined].to_numpy()[order])
+    names = subject_codes(np.asarray(subjects, dtype=object)[defined][order])
+    found, _ = units_in_cells(numbers, np.zeros(numbers.size, dtype=np.intp), names)
+    return found
+
+
+def units_in_cells(
+    values: NDArray[np.float64], cells: NDArray[np.intp], subjects: NDArray[np.intp] | None
+) -> tuple[Units, NDArray[np.intp]]:
+    """Collect values by cell and subject.
+
+    Args:
+        values: (n,) finite numbers, sorted.
+        cells: (n,) the cell each is in.
+        subjects: (n,) of `subject_codes`; None: every value is a unit.
+
+    Returns:
+        The units, and the cell of each.
+    """
+    if subjects is None:
+        return Units(values, np.ones(values.size)), cells
+    several = int(subjects.max(initial=0)) + 1
+    pairs, inverse = np.unique(cells.astype(np.int64) * several + subjects, return_inverse=True)
+    sums = np.bincount(inverse, weights=values, minlength=pairs.size).astype(np.float64)
+    counts = np.bincount(inverse, minlength=pairs.size).astype(np.float64)
+    ranked = np.lexsort((counts, sums))
+    return Units(sums[ranked], counts[ranked]), (pairs // several)[ranked].astype(np.intp)
+
+
+def subject_codes(subjects: NDArray[np.object_]) -> NDArray[np.intp]:
+    """A number for each subject, (n,); one whose name is missing has a number of its own."""
+    codes, names = pd.factorize(pd.Series(subjects, dtype=object).to_numpy())
     missing = codes < 0
     codes[missing] = len(names) + np.arange(missing.sum())
-    counts = np.bincount(codes).astype(np.float64)
-    sums = np.bincount(codes, weights=numbers).astype(np.float64)
-    ranked = np.lexsort((counts, sums))
-    return Units(sums[ranked], counts[ranked])
+    return codes

@@ -44,9 +44,6 @@ def differences(biased: SyntheticRun, balanced: SyntheticRun) -> pd.DataFrame:
         biased.samples,
         groups=["gender"],
         metrics=["excess", "shift"],
-        seed=0,
-        resamples=200,
-        flips=199,
     )
 
 
