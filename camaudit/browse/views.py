@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from camaudit.browse.appearance import REASON_COLOURS
 from camaudit.browse.content import REASONS, pattern_name
 from camaudit.findings.quadrants import clearest
+from camaudit.statistics.harms import BETWEEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -134,8 +135,10 @@ def _concerned(
     if finding.target_class is not None:
         classes = names.label if is_true_class else names.prediction
         view = view.match(field(f"{classes}.label") == finding.target_class)
-    for group, value in finding.group.items():
-        view = view.match(field(content.directory["group", group]) == value)
+    for crossed, together in finding.group.items():
+        if together:  # without a value it is about the whole column
+            for group, value in zip(crossed.split(BETWEEN), together.split(BETWEEN), strict=False):
+                view = view.match(field(content.directory["group", group]) == value)
     measure = _measure(finding, content.directory.fields)
     if measure is None and finding.code.startswith(HARMS):  # the wrong ones, the surest of them first
         return view.sort_by([(f"{names.prediction}.correct", 1), (f"{names.prediction}.confidence", -1)])
@@ -153,5 +156,5 @@ def _measure(finding: Finding, measures: Mapping[tuple[str, ...], str]) -> str |
 
 
 def _subject(finding: Finding) -> str:
-    group = [f"{name}={value}" for name, value in finding.group.items()]
+    group = [f"{name}={value}" if value else name for name, value in finding.group.items()]
     return " ".join(part for part in (finding.target_class, finding.region, *group) if part) or "all"

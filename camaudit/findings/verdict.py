@@ -100,7 +100,7 @@ def _untrusted(findings: Sequence[Finding]) -> Verdict | None:
 
 def _without_issue(findings: Sequence[Finding]) -> Verdict:
     whole = _whole(findings)
-    unseen = [f for f in _of(findings, _UNSEEN) if f.status == "insufficient" and not f.group]
+    unseen = [f for f in _of(findings, _UNSEEN) if f.status == "insufficient"]
     undecided = [f for f in whole if f.answers.get("used") == "open"]
     untested = [f for f in whole if "used" not in f.answers]
     tips = [f for f in findings if f.status == "tip" and f.role != "object"] + _failed(findings)
@@ -121,9 +121,15 @@ def _without_issue(findings: Sequence[Finding]) -> Verdict:
         )
     if unseen and whole:
         lead = "No use of an annotated attribute was found, but a shortcut without a place was not excluded."
-        return _open(findings, unseen[0], "Not decided", f"{lead} {unseen[0].title} {unseen[0].advice}")
+        return _open(
+            findings,
+            unseen[0],
+            "No attribute is used, but not all is decided",
+            f"{lead} {unseen[0].title} {unseen[0].advice}",
+        )
     if not whole:
-        return Verdict("not_applicable", "Nothing to decide", _NO_ATTRIBUTE)
+        more = next((f" {f.title}" for f in _of(findings, _UNSEEN) if f.status != "not_applicable"), "")
+        return Verdict("not_applicable", "Nothing to decide", _NO_ATTRIBUTE + more)
     return _clean(findings, tips)
 
 

@@ -127,6 +127,7 @@ def _trust(*said: Said) -> list[Finding]:
     ]
 
 
+OPEN_ELSEWHERE = "No attribute is used, but not all is decided"
 CLEAN = _finding("CAM101", "passed")
 # the table of docs/findings.md, one row a line: what is there besides a clean attribute, status, headline
 TABLE = [
@@ -149,8 +150,8 @@ TABLE = [
     ([_finding("CAM101", "insufficient", region="face")], "insufficient", "Not decided"),
     ([_finding("CAM104", "insufficient")], "passed", "No use of an attribute was found"),  # CAM101 answers it
     ([_finding("CAM105", "insufficient", region="face")], "passed", "No use of an attribute was found"),
-    ([_finding("CAM301", "insufficient")], "insufficient", "Not decided"),
-    ([_finding("CAM301", "insufficient", group={"gender": "man"})], "passed", "No use of an attribute was found"),
+    ([_finding("CAM301", "insufficient")], "insufficient", OPEN_ELSEWHERE),
+    ([_finding("CAM302", "insufficient", group={"gender": "man"})], "insufficient", OPEN_ELSEWHERE),
     ([_finding("CAM401", "insufficient")], "passed", "No use of an attribute was found"),
     ([_finding("CAM404", "tip")], "tip", "No use of an attribute was found"),
     ([_finding("CAM103", "tip")], "passed", "No use of an attribute was found"),
