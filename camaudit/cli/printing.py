@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,17 +12,27 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from camaudit.types import RUNGS
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.progress import TaskID
 
     from camaudit.explain import Method
     from camaudit.models.layers import TargetLayer
-    from camaudit.runs import Progress, Run
+    from camaudit.runs import Progress
     from camaudit.runs.images import ExplainedImage
+    from camaudit.types import AuditedRun, Finding
 
 _SECONDS_BETWEEN_LINES = 10.0
+_FINDINGS = 12  # lines; the report has them all
+_REASONS = {
+    "right_right": "right for the right reason",
+    "right_wrong": "right for the wrong reason",
+    "wrong_right": "wrong for the right reason",
+    "wrong_wrong": "wrong for the wrong reason",
+}
 
 
 def say(text: str) -> None:
@@ -77,21 +88,57 @@ class _Lines:
         sys.stderr.flush()
 
 
-def describe_run(run: Run) -> str:
-    """The end of a run in a few lines."""
+def describe_run(run: AuditedRun) -> str:
+    """The end of a run: verdict, what was found on which rung, quadrants, time."""
     verdict = run.verdict
-    counts: dict[str, int] = {}
-    for finding in run.findings:
-        counts[finding.status] = counts.get(finding.status, 0) + 1
+    counts = Counter(finding.status for finding in run.findings)
     lines = [
         f"{verdict.headline}.",
         verdict.text,
         "",
+        *describe_findings(run.findings),
         "findings: " + ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items()),
+        *_quadrants(run),
     ]
     lines += [f"note: {warning}" for warning in run.manifest.warnings]
+    lines += _times(run.manifest.seconds)
     lines += [f"report: {run.path / 'report.html'}"]
     return "\n".join(lines)
+
+
+def describe_findings(findings: Sequence[Finding]) -> list[str]:
+    """The issues and tips, one a line with what each rung came to; an empty line ends them, where there are any."""
+    told = [finding for finding in findings if finding.status in {"issue", "tip"}]
+    if not told:
+        return []
+    rows = [("", "code", *RUNGS, "about")]
+    for finding in told[:_FINDINGS]:
+        about = [finding.target_class or "", (finding.region or "").replace("+", " and ")]
+        about += [f"{name}: {value}" if value else name for name, value in finding.group.items()]
+        answers = (finding.answers.get(rung, "-") for rung in RUNGS)
+        rows.append((finding.status, finding.code, *answers, ", ".join(filter(None, about)) or "all"))
+    more = [f"and {len(told) - _FINDINGS} more, in the report"] if len(told) > _FINDINGS else []
+    return [*columns(rows), *more, ""]
+
+
+def _quadrants(run: AuditedRun) -> list[str]:
+    counts = run.quadrants["quadrant"].value_counts()
+    known = [f"{counts[name]} {said}" for name, said in _REASONS.items() if name in counts]
+    if not known:
+        return []
+    unknown = f"; {counts['unknown']} unknown" if "unknown" in counts else ""
+    return [f"images: {', '.join(known)}{unknown}"]
+
+
+def _times(seconds: Mapping[str, float]) -> list[str]:
+    """Wall time of each stage as a share of the run's, in the order they ran."""
+    whole = sum(seconds.values())
+    if whole <= 0:
+        return []
+    return [
+        f"time: {whole:.0f} s, of that "
+        + ", ".join(f"{stage} {of / whole:.0%}" for stage, of in seconds.items())
+    ]
 
 
 def describe_methods(methods: Iterable[Method]) -> str:
