@@ -45,7 +45,8 @@ class InterventionConfig(Section):
 
     `regions` says what is edited: for ``roles`` all objects together and all attributes together, for ``each`` also every
     one of them alone; an edit and its controls cost a forward pass each, with every fill. `fills` says what an edited
-    region becomes; where there are several, all must agree.
+    region becomes; where there are several, all must agree. `exchange`: objects are put on the backgrounds of `donors`
+    other samples each, where an attribute is so large that nothing as large can be edited as a control.
     """
 
     enabled: bool = True
@@ -53,6 +54,8 @@ class InterventionConfig(Section):
     controls: Annotated[int, Field(ge=5, le=50, strict=True)] = 5
     fills: list[Fill] = Field(default_factory=lambda: list(FILLS_BY_DEFAULT), min_length=1)
     sigma: Annotated[float, Field(gt=0)] = 0.08
+    exchange: bool = True
+    donors: Annotated[int, Field(ge=2, le=50, strict=True)] = 6
 
     @model_validator(mode="after")
     def _distinct(self) -> InterventionConfig:

@@ -37,9 +37,9 @@ class Pictures:
         valid: true on the image, false on padding, (batch, height, width).
         encode: from frames (n, height, width, 3) uint8 to what the model takes.
         sigma: of ``blur``, as a share of the shorter side.
-        others: for ``swap``, other samples' images as the model takes them, (donors, 3, height, width).
-        taken: what is annotated in them as object or attribute, (donors, height, width) in [0, 1].
-        order: the donors of each image, the preferred one first, (batch, choices).
+        others: for ``swap``, other samples' frames, (donors, height, width, 3) uint8.
+        taken: what is annotated in them as object or attribute, (donors, height, width) in [0, 1], in main memory.
+        order: the donors of each image, the preferred one first, (batch, choices), in main memory.
     """
 
     images: Tensor
@@ -47,7 +47,7 @@ class Pictures:
     valid: Tensor
     encode: Callable[[Tensor], Tensor]
     sigma: float
-    others: Tensor | None = None
+    others: NDArray[np.uint8] | None = None
     taken: Tensor | None = None
     order: Tensor | None = None
 
@@ -181,12 +181,13 @@ def _swap(pictures: Pictures, rows: Tensor, edits: Tensor) -> Tensor:
     if others is None or taken is None or order is None:
         msg = "the fill `swap` needs donors"
         raise ValueError(msg)
-    choices = order[rows]  # (n, choices)
+    choices = order[rows.to(order.device)]  # (n, choices)
     overlap = (taken[choices] * edits[:, None].to(taken)).sum((-2, -1))
     free = overlap <= _LEAST_TAKEN * edits.to(taken).sum((-2, -1))[:, None]
     rank = torch.arange(choices.shape[1], device=choices.device).expand_as(choices).to(overlap)
     best = torch.where(free, rank - choices.shape[1], overlap).argmin(1)
-    return others[choices.gather(1, best[:, None]).squeeze(1)]
+    donors = choices.gather(1, best[:, None]).squeeze(1)
+    return pictures.encode(torch.from_numpy(others[donors.numpy()]).to(pictures.images.device))
 
 
 _LEAST_TAKEN = 0.05  # share of an edit that may lie on a donor's object or attribute

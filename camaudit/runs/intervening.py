@@ -12,14 +12,16 @@ from camaudit.measure import FILLS, Pictures, controls, edited_scores, margins
 from camaudit.models import target_scores
 from camaudit.models.layers import evaluating
 from camaudit.models.outputs import is_right
+from camaudit.runs.pool import SWAPPED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from camaudit.config.model import Task
     from camaudit.data import Batch
     from camaudit.models import LoadedModel
     from camaudit.runs.measuring import Settings
+    from camaudit.runs.pool import Pool
     from camaudit.types import OutputTarget, Sample
 
 EDITS = tuple(FILLS)
@@ -84,8 +86,51 @@ class Asked:
         return margins(logits, self.chosen[rows, target], self.model.task).double()
 
 
+@dataclass(frozen=True)
+class Edits:
+    """What is edited of one region in one batch.
+
+    Attributes:
+        rows: the samples that have the region, and room for controls.
+        edits: coverage of their region and its copies, (rows, 1 + copies, height, width).
+        large: the samples that have the region, and no room for controls.
+    """
+
+    rows: list[int]
+    edits: torch.Tensor
+    large: list[int]
+
+
+def plan_edits(batch: Batch, settings: Settings) -> dict[str, Edits]:
+    """What is edited of every region; the controls are the same for every fill."""
+    names = list(settings.roles)
+    coverage, valid = torch.from_numpy(np.nan_to_num(batch.coverage)), torch.from_numpy(batch.valid)
+    matters = [i for i, name in enumerate(names) if settings.roles[name] != "context"]
+    found = {}
+    for name in settings.edited:
+        own = coverage[:, names.index(name)]
+        copies = [
+            controls(own[row], coverage[row, matters].amax(0), valid[row], settings.controls)
+            for row in range(len(own))
+        ]
+        rows = [row for row, copy in enumerate(copies) if len(copy)]
+        edits = [torch.cat([own[row][None], copies[row]]) for row in rows]
+        found[name] = Edits(
+            rows=rows,
+            edits=torch.stack(edits) if edits else own.new_zeros((0, 1, *own.shape[-2:])),
+            large=[row for row in range(len(own)) if row not in rows and float(own[row].max()) > 0.5],
+        )
+    return found
+
+
 def intervene(
-    batch: Batch, images: torch.Tensor, asked: Asked, settings: Settings
+    batch: Batch,
+    images: torch.Tensor,
+    asked: Asked,
+    settings: Settings,
+    *,
+    plan: Mapping[str, Edits],
+    pool: Pool,
 ) -> dict[str, dict[str, torch.Tensor]]:
     """By fill, the metrics of `SHIFTS`, `FLIPS` and `ACCURACIES`.
 
@@ -93,13 +138,7 @@ def intervene(
     that no copy of it is a control.
     """
     names = list(settings.roles)
-    pictures = Pictures(
-        images=images,
-        frames=batch.images,
-        valid=torch.from_numpy(batch.valid).to(images.device),
-        encode=asked.model.inputs,
-        sigma=settings.sigma,
-    )
+    pictures = _pictures(batch, images, asked, settings, pool)
     shape = (len(images), len(asked.targets), len(names))
     found = {
         fill: {
@@ -108,8 +147,8 @@ def intervene(
         }
         for fill in settings.fills
     }
-    for column in map(names.index, settings.edited):
-        rows, edits = _edits(batch, settings, column)
+    for name, planned in plan.items():
+        rows, edits, column = planned.rows, planned.edits, names.index(name)
         if not rows:
             continue
         every = torch.tensor(rows, device=images.device).repeat_interleave(edits.shape[1])
@@ -124,20 +163,20 @@ def intervene(
     return found
 
 
-def _edits(batch: Batch, settings: Settings, column: int) -> tuple[list[int], torch.Tensor]:
-    """The rows with room for controls, and the coverage of their region and its copies (rows, 1 + copies, height, width)."""
-    names = list(settings.roles)
-    coverage = torch.from_numpy(np.nan_to_num(batch.coverage))
-    valid = torch.from_numpy(batch.valid)
-    matters = [i for i, name in enumerate(names) if settings.roles[name] != "context"]
-    avoid = coverage[:, matters].amax(1)
-    copies = [
-        controls(coverage[row, column], avoid[row], valid[row], settings.controls)
-        for row in range(len(coverage))
-    ]
-    rows = [row for row, copy in enumerate(copies) if len(copy)]
-    edits = [torch.cat([coverage[row, column][None], copies[row]]) for row in rows]
-    return rows, torch.stack(edits) if edits else coverage.new_zeros((0, 0, *coverage.shape[-2:]))
+def _pictures(batch: Batch, images: torch.Tensor, asked: Asked, settings: Settings, pool: Pool) -> Pictures:
+    swaps = "swap" in settings.fills and len(pool.donors.samples) > 0
+    orders = [pool.donors.order(sample)[:SWAPPED] for sample in batch.samples] if swaps else []
+    fewest = min(map(len, orders), default=0)
+    return Pictures(
+        images=images,
+        frames=batch.images,
+        valid=torch.from_numpy(batch.valid).to(images.device),
+        encode=asked.model.inputs,
+        sigma=settings.sigma,
+        others=pool.donors.frames if swaps else None,
+        taken=pool.taken if swaps else None,
+        order=torch.tensor([order[:fewest] for order in orders]) if swaps else None,
+    )
 
 
 def _answered(

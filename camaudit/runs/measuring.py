@@ -15,7 +15,8 @@ from camaudit.explain import explain
 from camaudit.measure import edited_regions, localisation, margins
 from camaudit.models import class_indices
 from camaudit.models.outputs import confidence, is_right, values_of
-from camaudit.runs.intervening import Asked, intervene
+from camaudit.runs.exchanging import exchange, nothing
+from camaudit.runs.intervening import Asked, intervene, plan_edits
 from camaudit.runs.job import batch_size
 from camaudit.runs.store import scale_column
 from camaudit.runs.targets import OfAudit
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from camaudit.config import AuditConfig
     from camaudit.data import Batch
     from camaudit.models import LoadedModel
+    from camaudit.runs.pool import Pool
     from camaudit.types import OutputTarget, Role, Sample
 
 _ROW = ("sample", "method", "target", "target_class", "region", "role", "metric", "value")
@@ -44,6 +46,8 @@ class Settings:
         roles: role of every measured region, in the order of the batch's coverage.
         edited: the regions that are edited; empty where nothing is.
         fills: what the edited regions become.
+        item: the widest object, which is put on other backgrounds; None where there is none, or none is wanted.
+        donors: backgrounds that a sample's object is put on.
         chunk: images in one call of the model; as many as a full batch has.
         controls: control copies of an edited region.
         sigma: of the blur, as a share of the shorter side.
@@ -56,6 +60,8 @@ class Settings:
     roles: Mapping[str, Role]
     edited: tuple[str, ...]
     fills: tuple[str, ...]
+    item: str | None
+    donors: int
     chunk: int
     controls: int
     sigma: float
@@ -74,6 +80,10 @@ def settings_of(
         roles=roles,
         edited=edited_regions(roles, each=edits.regions == "each") if edits.enabled else (),
         fills=tuple(edits.fills),
+        item=next(iter(edited_regions(roles, each=False)), None)
+        if edits.exchange and "object" in roles.values()
+        else None,
+        donors=edits.donors,
         chunk=batch_size(config, device),
         controls=edits.controls,
         sigma=edits.sigma,
@@ -89,15 +99,17 @@ class Measured:
         samples: rows of the samples table.
         maps: by (method, target): (n, h, w) float16, each map divided by its maximum.
         measurements: tidy rows; shifts in units of the score.
+        exchanges: one row a sample, donor, region and target; margins in units of the score.
     """
 
     samples: pd.DataFrame
     maps: Mapping[tuple[str, str], NDArray[np.float16]]
     measurements: pd.DataFrame
+    exchanges: pd.DataFrame
 
 
-def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measured:
-    """Measure a batch that is not empty."""
+def measure_batch(batch: Batch, model: LoadedModel, settings: Settings, pool: Pool) -> Measured:
+    """Measure a batch that is not empty; edits that need other samples take them from the pool."""
     images = model.inputs(torch.from_numpy(batch.images).to(settings.device))
     labels = [sample.label for sample in batch.samples]
 
@@ -124,11 +136,14 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measu
     for method in settings.methods:
         found = localisation(explained[method], coverage, valid)
         frames.append(_tidy(found, batch.samples, method, chosen, model=model, settings=settings))
+    exchanges = nothing()
     if settings.edited:
         asked = Asked.of(model, batch.samples, logits, settings.targets, chosen)
-        for fill, edited in intervene(batch, images, asked, settings).items():
+        plan = plan_edits(batch, settings)
+        for fill, edited in intervene(batch, images, asked, settings, plan=plan, pool=pool).items():
             rows = _tidy(edited, batch.samples, fill, chosen, model=model, settings=settings)
             frames.append(rows[rows["region"].isin(settings.edited)])
+        exchanges = exchange(batch, images, asked, settings, plan=plan, pool=pool)
     maps, scales = _stored(explained.maps, settings)
     return Measured(
         samples=_rows(batch.samples, logits.cpu(), model, settings.groups, scales).assign(
@@ -136,6 +151,7 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings) -> Measu
         ),
         maps=maps,
         measurements=pd.concat(frames, ignore_index=True),
+        exchanges=exchanges,
     )
 
 

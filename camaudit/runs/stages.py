@@ -16,11 +16,12 @@ from camaudit.findings import quadrants, write_findings
 from camaudit.measure import measured_regions
 from camaudit.measure.appearance import looks
 from camaudit.providers import provide
-from camaudit.runs import concluding, folder, store, trusting
+from camaudit.runs import concluding, exchanging, folder, store, trusting
 from camaudit.runs.accuracy import accuracy_warnings
 from camaudit.runs.job import batch_size
 from camaudit.runs.manifest import PROVIDING, read_manifest
 from camaudit.runs.measuring import measure_batch, settings_of
+from camaudit.runs.pool import Pool
 from camaudit.runs.run import Run
 from camaudit.types import Skipped
 
@@ -47,6 +48,7 @@ def measure(job: Job, manifest: RunManifest) -> RunManifest:
     """Measures every batch that is not there yet; its measurements are written last, so that they vouch for the rest."""
     parts, roles = measured_regions(job.data.regions)
     settings = settings_of(job.config, job.data.groups, roles, job.device)
+    pool = Pool(job.data, job.model.preprocessing, parts, settings, seed=job.config.audit.seed)
     work = job.out / folder.WORK
     size = batch_size(job.config, job.device)
     done = frozenset(int(path.stem.removeprefix("part-")) for path in store.parts(work, "parquet"))
@@ -57,7 +59,7 @@ def measure(job: Job, manifest: RunManifest) -> RunManifest:
             msg = f"{batch.skipped[0].reason}\nThe run is strict, so this ends it; without --strict it is skipped."
             raise DataError(msg)
         _check_frame(batch, manifest.frame)
-        _write_batch(job, batch, settings)
+        _write_batch(job, batch, settings, pool)
         finished = min(finished + size, len(job.data))
         job.progress.update("measure", finished, len(job.data))
     skipped = _merge(job)
@@ -74,7 +76,7 @@ def _check_frame(batch: Batch, frame: tuple[int, int]) -> None:
         raise DataError(msg)
 
 
-def _write_batch(job: Job, batch: Batch, settings: Settings) -> None:
+def _write_batch(job: Job, batch: Batch, settings: Settings, pool: Pool) -> None:
     work = job.out / folder.WORK
     skipped = pd.DataFrame(
         [vars(one) for one in batch.skipped], columns=["sample", "path", "reason"], dtype="string"
@@ -83,15 +85,16 @@ def _write_batch(job: Job, batch: Batch, settings: Settings) -> None:
     notices = pd.DataFrame({"kind": pd.array([notice.kind for notice in batch.notices], dtype="string")})
     store.write_table(work / "notices" / store.part(batch.index, "parquet"), notices)
     if batch.samples:
-        measured = measure_batch(batch, job.model, settings)
+        measured = measure_batch(batch, job.model, settings, pool)
         store.write_table(job.out / "samples" / store.part(batch.index, "parquet"), measured.samples)
         for (method, target), maps in measured.maps.items():
             store.write_array(
                 store.maps_folder(job.out, method, target) / store.part(batch.index, "npy"), maps
             )
-        rows = measured.measurements
+        rows, exchanges = measured.measurements, measured.exchanges
     else:
-        rows = pd.DataFrame()
+        rows, exchanges = pd.DataFrame(), exchanging.nothing()
+    store.write_table(work / "exchanges" / store.part(batch.index, "parquet"), exchanges)
     store.write_table(work / store.part(batch.index, "parquet"), rows)
 
 
@@ -108,6 +111,12 @@ def _merge(job: Job) -> tuple[Skipped, ...]:
     rows = pd.concat([pd.read_parquet(path) for path in store.parts(work, "parquet")], ignore_index=True)
     table = concluding.in_deviations(rows, run.samples, job.model.classes, job.targets, task=job.model.task)
     store.write_table(job.out / "measurements.parquet", table)
+    shards = [pd.read_parquet(path) for path in store.parts(work / "exchanges", "parquet")]
+    pairs = pd.concat([exchanging.nothing(), *(shard for shard in shards if len(shard))], ignore_index=True)
+    moved = concluding.in_deviations(
+        pairs.assign(metric="shift"), run.samples, job.model.classes, job.targets, task=job.model.task
+    )
+    store.write_table(job.out / "exchanges.parquet", moved.drop(columns="metric"))
     return listed
 
 

@@ -149,7 +149,14 @@ def test_the_run_directory_is_laid_out_as_documented(finished: Run) -> None:
     names = {path.name for path in finished.path.iterdir()}
     assert names == {
         *("manifest.json", "config.yaml", "samples", "maps", "measurements.parquet", "effects.parquet"),
-        *("clusters.parquet", "quadrants.parquet", "trust.parquet", "findings.json", "report.html"),
+        *(
+            "clusters.parquet",
+            "quadrants.parquet",
+            "trust.parquet",
+            "exchanges.parquet",
+            "findings.json",
+            "report.html",
+        ),
     }
     assert {path.name for path in (finished.path / "maps").iterdir()} == {"gradcam"}
     assert {path.name for path in (finished.path / "maps/gradcam").iterdir()} == {"predicted", "label"}

@@ -12,6 +12,7 @@ from camaudit.measure import measured_regions
 from camaudit.runs.device import enough_memory, full_precision
 from camaudit.runs.job import batch_size
 from camaudit.runs.measuring import measure_batch, settings_of
+from camaudit.runs.pool import Pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,15 +52,16 @@ def estimate(data: Dataset, model: LoadedModel, config: AuditConfig, device: tor
     """Time and disk of a run, from one batch; what the first pass costs beyond the second comes once."""
     parts, roles = measured_regions(data.regions)
     settings = settings_of(config, data.groups, roles, device)
+    pool = Pool(data, model.preprocessing, parts, settings, seed=config.audit.seed)
     size = batch_size(config, device)
     whole = (batch for batch in batches(data.samples, model.preprocessing, parts, size) if batch.samples)
     batch = next(whole)  # an image can be read: else there was a problem
     whole.close()
     with full_precision(), enough_memory(size):
         model.module.to(device)
-        measure_batch(batch, model, settings)
+        measure_batch(batch, model, settings, pool)
         started = time.perf_counter()
-        measured = measure_batch(batch, model, settings)
+        measured = measure_batch(batch, model, settings, pool)
         spent = time.perf_counter() - started
     model.module.to("cpu")
     share = len(data) / len(batch.samples)
