@@ -24,7 +24,7 @@ _ORDER = ("issue", "tip", "insufficient", "passed", "not_applicable")
 def decide(evidence: Evidence, policy: Policy | None = None) -> list[Finding]:
     """Every finding, the gravest first."""
     policy = policy or Policy()
-    judged = trusted(evidence.trust, evidence.methods, policy)
+    judged = trusted(evidence.trust, evidence.samples, evidence.methods, policy)
     if judged:
         evidence = replace(evidence, method=believed(judged, evidence.methods))
     findings = [attribute_finding(evidence, cell, policy) for cell in evidence.cells("attribute")]

@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
 from camaudit.findings.codes import MAPS_TRUSTED
 from camaudit.findings.ladder import Answer
 from camaudit.measure.trust import SAME, randomisation
@@ -14,8 +17,6 @@ from camaudit.types import Effect, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import pandas as pd
 
     from camaudit.findings.policy import Policy
     from camaudit.types import Said, Status
@@ -53,17 +54,22 @@ class Trust:
         return _SAID[self.answer]
 
 
-def trusted(table: pd.DataFrame | None, methods: Sequence[str], policy: Policy) -> list[Trust]:
+def trusted(
+    table: pd.DataFrame | None, samples: pd.DataFrame, methods: Sequence[str], policy: Policy
+) -> list[Trust]:
     """What the checks say of each method, in order.
 
     Args:
         table: see `camaudit.types.AuditedRun`; None: nobody asked.
+        samples: the run's samples; those of one subject are one unit.
         methods: ids of the run's methods.
         policy: the thresholds.
     """
     if table is None:
         return []
-    return [_trust(method, table[table["method"] == method], policy) for method in methods]
+    subjects = samples.set_index("sample")["subject"] if "subject" in samples else pd.Series(dtype=object)
+    rows = table.assign(subject=subjects.reindex(table["sample"]).to_numpy())
+    return [_trust(method, rows[rows["method"] == method], policy) for method in methods]
 
 
 def believed(judged: Sequence[Trust], methods: Sequence[str]) -> str:
@@ -124,18 +130,20 @@ def _trust(method: str, rows: pd.DataFrame, policy: Policy) -> Trust:
 
 
 def _effect(check: str, rows: pd.DataFrame, policy: Policy) -> Effect:
-    """Of the mean; images that share random weights are one unit of what those weights do."""
+    """Of the mean, over subjects, and of a change of the weights over the random networks: of two intervals their hull."""
     known = rows[rows["value"].notna()]
     if check == "zero_mass":
-        found = proportion_interval(float(known["value"].sum()), len(known))
+        intervals = [proportion_interval(float(known["value"].sum()), len(known))]
     else:
-        found = mean_interval(known["value"], known["draw"] if check in _WEIGHTS else None)
-    enough = found.n >= policy.least_samples
-    low, high = (found.low, found.high) if enough else (math.nan, math.nan)
+        units = ["subject", "draw"] if check in _WEIGHTS else ["subject"]
+        intervals = [mean_interval(known["value"], known[unit]) for unit in units]
+    estimate, _, _, n = intervals[0]
+    low = float(np.min([found.low for found in intervals])) if n >= policy.least_samples else math.nan
+    high = float(np.max([found.high for found in intervals])) if n >= policy.least_samples else math.nan
     if check not in _CORRELATIONS:
-        return Effect(check, found.estimate, low, high, math.nan, math.nan, found.n)
-    low, high = max(low, -1.0), min(high, 1.0)  # NaN stays NaN: it is neither
-    return Effect(CORRELATION, found.estimate, low, high, math.nan, math.nan, found.n)
+        return Effect(check, estimate, low, high, math.nan, math.nan, n)
+    low, high = max(low, -1.0), min(high, 1.0)  # NaN stays NaN
+    return Effect(CORRELATION, estimate, low, high, math.nan, math.nan, n)
 
 
 def _decided(effects: Mapping[str, Effect], policy: Policy) -> tuple[Answer, tuple[str, ...]]:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from camaudit.explain.upsampling import upsample
 from camaudit.measure.grid import to_grid
+from camaudit.measure.overlap import OVERLAP_METRICS, overlap
+from camaudit.measure.ranking import RANKING_METRICS, ranking
 
-LOCALISATION_METRICS = ("area", "mass", "lift", "excess", "pointing", "pointing_centre")
+LOCALISATION_METRICS = (
+    *("area", "mass", "lift", "excess", "outside_inside", "pointing", "pointing_centre"),
+    *RANKING_METRICS,
+    *OVERLAP_METRICS,
+)
 
 POINTING_TOLERANCE = 15.0
 """Pixels of the model's input by which the pointing game may miss (Zhang et al. 2018)."""
@@ -21,9 +28,13 @@ def localisation(maps: Tensor, coverage: Tensor, valid: Tensor) -> dict[str, Ten
       2022), energy-based pointing game (Wang et al. 2020), attribution localisation (Kohlbrenner et al. 2020).
     - ``excess``: E - a.
     - ``lift``: log2(E / a); minus infinity where no mass lies in the region.
+    - ``outside_inside``: mean of the map outside of the region / mean inside (Lapuschkin et al. 2016); infinity where no mass
+      lies in the region, NaN where the region is the whole image.
     - ``pointing``: 1 where a pixel of the region lies within 15 px of the map's maximum, else 0 (Zhang et al. 2018);
       of several equal maxima the first in reading order counts.
     - ``pointing_centre``: the same for the centre of the image, the baseline of the pointing game.
+    - what `camaudit.measure.ranking.ranking` and `camaudit.measure.overlap.overlap` say of the upsampled map. There a pixel is
+      the region's where it lies in it more than half; of a region thinner than a pixel, half as much as any does.
 
     Args:
         maps: non-negative, (batch, targets, h, w).
@@ -52,18 +63,23 @@ def localisation(maps: Tensor, coverage: Tensor, valid: Tensor) -> dict[str, Ten
     mass = torch.where(share.isnan(), torch.nan, mass)
 
     size = (coverage.shape[-2], coverage.shape[-1])
-    hit = _hits(_maxima(maps, size), inside)
+    belongs = inside > 0.5 * inside.amax((-2, -1), keepdim=True)
+    hit = _hits(_maxima(maps, size), belongs)
     centre = torch.tensor([(size[0] - 1) / 2, (size[1] - 1) / 2], device=maps.device)
-    missed = (total <= 0)[..., None] | share.isnan()
+    missed = (total <= 0)[..., None] | mass.isnan()
+    pixels = upsample(maps, size)
+    at_size = ranking(pixels, belongs, valid) | overlap(pixels, belongs, valid)
     return {
         "area": torch.where(mass.isnan(), torch.nan, share),
         "mass": mass,
         "lift": torch.log2(mass / share),
         "excess": mass - share,
+        "outside_inside": torch.where(share < 1, (1 - mass) / (1 - share) / (mass / share), torch.nan),
         "pointing": torch.where(missed, torch.nan, hit),
         "pointing_centre": torch.where(
-            share.isnan(), torch.nan, _hits(centre.expand(*maps.shape[:2], 2), inside)
+            share.isnan(), torch.nan, _hits(centre.expand(*maps.shape[:2], 2), belongs)
         ),
+        **{name: torch.where(missed, torch.nan, values) for name, values in at_size.items()},
     }
 
 
@@ -79,19 +95,14 @@ def _maxima(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.stack([row, column], dim=-1)
 
 
-def _hits(points: Tensor, inside: Tensor) -> Tensor:
-    """(batch, targets, regions): 1 where a pixel of the region lies within the tolerance.
-
-    A pixel is the region's where it lies in it more than half; of a region thinner than a pixel, half as much as any does.
-    """
-    height, width = inside.shape[-2:]
-    rows = torch.arange(height, device=inside.device)
-    columns = torch.arange(width, device=inside.device)
+def _hits(points: Tensor, belongs: Tensor) -> Tensor:
+    """(batch, targets, regions): 1 where a pixel of the region lies within the tolerance."""
+    height, width = belongs.shape[-2:]
+    rows = torch.arange(height, device=belongs.device)
+    columns = torch.arange(width, device=belongs.device)
     squared = (rows - points[..., :1]).square()[..., :, None] + (columns - points[..., 1:]).square()[
         ..., None, :
     ]
-    near = (squared <= POINTING_TOLERANCE**2).to(torch.float64)
-    found = torch.einsum(
-        "bthw,brhw->btr", near, (inside > 0.5 * inside.amax((-2, -1), keepdim=True)).to(torch.float64)
-    )
+    near = (squared <= POINTING_TOLERANCE**2).to(torch.float32)
+    found = torch.einsum("bthw,brhw->btr", near, belongs.to(torch.float32))
     return (found > 0).to(torch.float64)

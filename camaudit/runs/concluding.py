@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from camaudit.findings import Evidence, conclude, decide
-from camaudit.measure import measured_regions
+from camaudit.measure import LOCALISATION_METRICS, measured_regions
 from camaudit.runs.intervening import ACCURACIES, EDITS, FLIPS, SHIFTS
 from camaudit.statistics import effects
 
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from camaudit.config.model import Task
     from camaudit.types import Finding, OutputTarget, RunManifest, Verdict
 
-AVERAGED = ("area", "mass", "excess", "pointing", "pointing_centre", *SHIFTS, *FLIPS, *ACCURACIES)
+# a lift or a ratio of a single sample may be infinite, and its mean would be of those where it is not
+AVERAGED = (
+    *(name for name in LOCALISATION_METRICS if name not in {"lift", "outside_inside"}),
+    *SHIFTS,
+    *FLIPS,
+    *ACCURACIES,
+)
+POINTING_OF_CLASSES = "pointing_classes"
+"""The pointing game as its authors average it: per class, then over the classes (Zhang et al. 2018)."""
 
 
 def in_deviations(
@@ -61,7 +69,7 @@ def in_deviations(
 def estimate(measurements: pd.DataFrame, samples: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
     """The effects table: means of every cell, and the lift of the means."""
     table = effects(measurements, samples, groups=groups, metrics=list(AVERAGED))
-    return pd.concat([table, _lift(table)], ignore_index=True)
+    return pd.concat([table, _of_classes(table), _lift(table)], ignore_index=True)
 
 
 def judge(
@@ -111,6 +119,28 @@ def _margin(scores: NDArray[np.float64], index: int, task: Task) -> NDArray[np.f
     others = np.delete(scores, index, axis=1)
     margin: NDArray[np.float64] = scores[:, index] - others.max(axis=1)
     return margin
+
+
+def _of_classes(table: pd.DataFrame) -> pd.DataFrame:
+    """The mean over classes of each class's pointing game, with an interval where every class has one.
+
+    The classes are independent, so their distances to the ends add up as squares (Zou and Donner 2008).
+    """
+    keys = ["method", "target", "region", "role", "group", "value"]
+    rows = table[(table["metric"] == "pointing") & (table["target_class"] != "") & table["estimate"].notna()]
+    rows = rows.assign(
+        below=(rows["estimate"] - rows["low"]) ** 2, above=(rows["high"] - rows["estimate"]) ** 2
+    )
+    cells = rows.groupby(keys, sort=False, as_index=False)
+    found = cells.agg(
+        estimate=("estimate", "mean"),
+        below=("below", lambda squares: squares.sum(skipna=False) ** 0.5 / len(squares)),
+        above=("above", lambda squares: squares.sum(skipna=False) ** 0.5 / len(squares)),
+        n=("n", "sum"),
+    )
+    ends = {"low": found["estimate"] - found["below"], "high": found["estimate"] + found["above"]}
+    named = found.assign(metric=POINTING_OF_CLASSES, target_class="", p=np.nan, q=np.nan, **ends)
+    return named[list(table.columns)]
 
 
 def _lift(table: pd.DataFrame) -> pd.DataFrame:

@@ -34,9 +34,11 @@ COLUMNS = ("sample", "method", "check", "value", "draw")
 SHARE = 0.3
 LEAST, MOST = 10, 100
 """Images: with fewer nothing is decided, and more would tell little more."""
-_CALLS = 7  # of the explainer: as it is, under noise, five changes of the weights
+_CALLS = 8  # passes: what is predicted, the maps, under noise, under five changes of the weights
 _MANY = 100  # passes of a method that runs the model again and does not say how often
-_DRAWS = 16  # at least as many random networks, where there are as many images
+_DRAWS = (
+    50  # at least as many random networks, where there are as many images: they differ more than images do
+)
 _ROWS = 4  # most images that share one
 
 
@@ -64,10 +66,9 @@ def plan(job: Job, samples: pd.DataFrame, measurements: pd.DataFrame) -> Plan:
     passes = len(samples) * once + len(edited) * (1 + job.config.audit.intervention.controls)
     budget = SHARE / (1 - SHARE) * passes
     asked = job.config.audit.trust.samples
-    independent = _independent(samples)
     if asked != "auto":
-        return Plan(min(asked, independent), passes)
-    images = min(MOST, independent, int(budget / (_CALLS * once)))
+        return Plan(min(asked, len(samples)), passes)
+    images = min(MOST, len(samples), int(budget / (_CALLS * once)))
     return Plan(images if images >= LEAST else 0, passes)
 
 
@@ -121,16 +122,12 @@ def empty() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=kinds.get(name, object)) for name in COLUMNS})
 
 
-def _independent(samples: pd.DataFrame) -> int:
-    return int(samples["subject"].nunique() + samples["subject"].isna().sum())
-
-
 def _chosen(samples: pd.DataFrame, count: int, seed: int) -> list[str]:
-    """Random samples in the order of the dataset, of each subject one."""
-    order = np.random.default_rng(seed).permutation(len(samples))
-    drawn = samples.iloc[order]
-    known = drawn["subject"].notna()
-    first = drawn[~known | ~drawn["subject"].duplicated()].head(count)
+    """Random samples in the order of the dataset; of each subject one, then of each another, until there are enough."""
+    drawn = samples.iloc[np.random.default_rng(seed).permutation(len(samples))]
+    alone = drawn["subject"].isna()
+    turn = drawn.groupby("subject", sort=False).cumcount().where(~alone, 0)
+    first = drawn.loc[turn.sort_values(kind="stable").index].head(count)
     return [str(name) for name in first.sort_index()["sample"]]
 
 
