@@ -27,4 +27,21 @@ OBJECT_MISSED = Code(
 )
 MAPS_TRUSTED = Code("CAM201", "Can a method's maps be believed, on this model and these images?")
 
-CODES = {code.id: code for code in (ATTRIBUTE_ATTENDED, ATTRIBUTE_HIDDEN, OBJECT_MISSED, MAPS_TRUSTED)}
+GLOBAL_LOOK = Code(
+    "CAM301", "Does the score go with the look of the whole image, such as blur, colour or compression?"
+)
+GROUP_UNSEEN = Code("CAM302", "Does the score go with a group, where no annotated attribute is used?")
+MATCHED_GROUPS = Code(
+    "CAM303", "Does the score go with a group, where no attribute is annotated, in pairs that are alike?"
+)
+WORST_GROUP = Code("CAM401", "Is a group classified worse than another?")
+CONFLICTING = Code("CAM402", "Do bias-conflicting images fare worse than bias-aligned ones?")
+REVERSAL = Code("CAM403", "Is a group better off over all labels and worse off within them, or the reverse?")
+ASSOCIATION = Code("CAM404", "Does a group go with the label, and is what that predicts also seen?")
+
+_ALL = (
+    *(ATTRIBUTE_ATTENDED, ATTRIBUTE_HIDDEN, OBJECT_MISSED, MAPS_TRUSTED),
+    *(GLOBAL_LOOK, GROUP_UNSEEN, MATCHED_GROUPS),
+    *(WORST_GROUP, CONFLICTING, REVERSAL, ASSOCIATION),
+)
+CODES = {code.id: code for code in _ALL}

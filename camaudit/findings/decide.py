@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from camaudit.findings.attribute import attribute_finding
 from camaudit.findings.codes import ATTRIBUTE_ATTENDED, OBJECT_MISSED
 from camaudit.findings.evidence import Evidence
+from camaudit.findings.harms import harms_findings
+from camaudit.findings.invisible import invisible_findings
 from camaudit.findings.object import object_finding
 from camaudit.findings.policy import Policy
 from camaudit.findings.trust import believed, trust_finding, trusted, with_trust
@@ -32,6 +34,8 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> list[Finding]:
     about = next((of for of in judged if of.method == (evidence.method or evidence.methods[0])), None)
     findings = [with_trust(finding, about) for finding in findings]
     findings += [trust_finding(of, policy) for of in judged]
+    findings += invisible_findings(evidence, policy, findings)
+    findings += harms_findings(evidence, policy)
     present = set(evidence.roles.values())
     if "attribute" not in present:
         findings.append(_not_applicable(ATTRIBUTE_ATTENDED.id, "attribute", "the model should not use"))

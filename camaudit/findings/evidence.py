@@ -52,6 +52,8 @@ class Evidence:
         target: id of the output target.
         methods: the run's attribution methods, in order.
         trust: see `camaudit.types.AuditedRun`; None where nobody asked whether maps can be believed.
+        seed: of the permutations.
+        training: the training set's ``label`` and ``group_NAME`` columns, one row an image; None where no table was named.
     """
 
     effects: pd.DataFrame
@@ -66,6 +68,8 @@ class Evidence:
     target: str
     methods: Sequence[str] = ()
     trust: pd.DataFrame | None = None
+    seed: int = 0
+    training: pd.DataFrame | None = None
 
     def effect(self, metric: str, method: str, cell: Cell, *, target: str | None = None) -> Effect | None:
         """The effect of one cell, of the deciding target where none is named; None where it was not measured."""

@@ -13,6 +13,11 @@ class Policy:
         least_excess: share of the evidence beyond chance from which a region counts as attended.
         least_shift: shift of the margin, in its standard deviations, from which a region counts as used; a shift whose
             whole interval is smaller counts as not used.
+        least_look: difference within labels of what the score says for a class, in standard deviations of the margin, from
+            which a look of the whole image or a group counts as an issue.
+        most_look: difference of that kind that must be excluded before it counts as absent.
+        least_gap: difference of two accuracies from which a group counts as classified worse.
+        fair_ratio: ratio of two accuracies from which on they count as alike (the band 0.8 to 1.25).
         level: false discovery rate.
         least_samples: with fewer nothing is decided.
         exemplars: samples listed with a finding, for and against.
@@ -20,6 +25,10 @@ class Policy:
 
     least_excess: float = 0.02
     least_shift: float = 0.1
+    least_look: float = 0.2
+    most_look: float = 0.5
+    least_gap: float = 0.05
+    fair_ratio: float = 0.8
     level: float = 0.05
     least_samples: int = 10
     exemplars: int = 6
