@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 KEYS = ("metric", "method", "target", "target_class", "region", "role", "group", "value")
 BLOCK = ("method", "target", "region", "role")
+CODED = ("sample", *BLOCK, "target_class")
 COLUMNS = (*KEYS, "estimate", "low", "high", "p", "q", "n")
 MINIMUM = 10  # units; below, an interval is not worth its name
 TESTED = frozenset(
@@ -140,17 +141,18 @@ def _table(
     subjects = None
     if "subject" in samples and samples["subject"].notna().any():
         subjects = subject_codes(samples["subject"].to_numpy(dtype=object))
+    of_metric, names = pd.factorize(measurements["metric"])
+    places = {str(name): place for place, name in enumerate(names)}
+    values = measurements["value"].to_numpy(dtype=np.float64)
     tables = []
     for metric in dict.fromkeys(metrics):
-        chosen = measurements[measurements["metric"] == metric]
-        if chosen.empty:
+        if metric not in places:
             continue
-        values = chosen["value"].to_numpy(dtype=np.float64)
+        rows = np.flatnonzero(of_metric == places[metric])
         # sorted: a sum of floats would otherwise depend on the order of the rows
-        order = np.argsort(values, kind="stable")
-        chosen, values = chosen.iloc[order], values[order]
-        cells = _coded(chosen, samples)
-        table = _cells(values, cells, parts, subjects, bounds.get(metric))
+        order = np.argsort(values[rows])
+        cells = _coded(measurements[list(CODED)].take(rows), samples, order)
+        table = _cells(values[rows][order], cells, parts, subjects, bounds.get(metric))
         if metric not in tested:
             table["p"] = np.nan
         tables.append(table.assign(metric=metric))
@@ -183,7 +185,7 @@ def _parts(samples: pd.DataFrame, groups: Sequence[str]) -> list[Part]:
 
 def _sorted_codes(column: pd.Series[Any]) -> tuple[list[str], NDArray[np.intp]]:
     """The distinct values of a column, as `distinct`, and the place of each row's among them, -1 for none."""
-    codes, found = pd.factorize(column.to_numpy(dtype=object))
+    codes, found = pd.factorize(column)
     names = distinct(np.asarray(found, dtype=object))
     places = {name: place for place, name in enumerate(names)}
     new = np.array([*(places.get(name, -1) for name in found), -1], dtype=np.intp)
@@ -195,17 +197,20 @@ def distinct(column: NDArray[np.object_]) -> list[str]:
     return sorted({value for value in column[~pd.isna(column)] if str(value) != ""}, key=str)
 
 
-def _coded(chosen: pd.DataFrame, samples: pd.DataFrame) -> Cells:
-    """Where the rows of one metric belong."""
-    of = [pd.factorize(chosen[name].to_numpy(dtype=object), sort=True) for name in BLOCK]
-    shape = [len(names) for _, names in of]
-    found, blocks = np.unique(np.ravel_multi_index([codes for codes, _ in of], shape), return_inverse=True)
+def _coded(chosen: pd.DataFrame, samples: pd.DataFrame, order: NDArray[np.intp]) -> Cells:
+    """Where the rows of one metric belong, in their order."""
+    of = [_sorted_codes(chosen[name]) for name in BLOCK]
+    shape = [len(names) for names, _ in of]
+    blocks, found = pd.factorize(np.ravel_multi_index([codes for _, codes in of], shape), sort=True)
     places = np.unravel_index(found, shape)
-    block_names = np.column_stack([names[place] for (_, names), place in zip(of, places, strict=True)])
+    block_names = np.column_stack(
+        [np.array(names, dtype=object)[place] for (names, _), place in zip(of, places, strict=True)]
+    )
     class_names, classes = _sorted_codes(chosen["target_class"])
     ids = pd.Index(samples["sample"].to_numpy(dtype=object))
-    codes, names_of_samples = pd.factorize(chosen["sample"].to_numpy(dtype=object))
-    return Cells(blocks, classes, ids.get_indexer(names_of_samples)[codes], block_names, class_names)
+    codes, names_of_samples = pd.factorize(chosen["sample"])
+    known = ids.get_indexer(np.asarray(names_of_samples, dtype=object))[codes]
+    return Cells(blocks[order], classes[order], known[order], block_names, class_names)
 
 
 def _cells(
@@ -216,7 +221,12 @@ def _cells(
     bounds: tuple[float, float] | None,
 ) -> pd.DataFrame:
     """One row a cell of one metric: block by block, all classes before each, all samples before each group."""
-    whose = None if subjects is None else _of_samples(subjects, cells.samples)
+    whose = None
+    if subjects is not None:
+        whose = _of_samples(subjects, cells.samples)
+        # a row whose sample is not in the table is a unit of its own
+        unknown = whose < 0
+        whose[unknown] = len(subjects) + np.arange(unknown.sum())
     pooled = np.zeros_like(cells.classes)
     class_names = np.array(["", *cells.class_names], dtype=object)
     order = ["_block", "_class", "_part", "_value"]
@@ -226,8 +236,9 @@ def _cells(
         inside = _of_samples(part.codes, cells.samples) if part.group else pooled
         shape = (len(cells.block_names), len(class_names), len(part.values))
         for classes in (pooled, np.where(cells.classes >= 0, cells.classes + 1, -1)):
-            rows = np.flatnonzero((classes >= 0) & (inside >= 0))
-            if not rows.size:
+            known = (classes >= 0) & (inside >= 0)
+            rows = slice(None) if known.all() else np.flatnonzero(known)
+            if not known.any():
                 continue
             cell = np.ravel_multi_index((cells.blocks[rows], classes[rows], inside[rows]), shape)
             table = _numbers(values[rows], cell, None if whose is None else whose[rows], bounds)
@@ -255,11 +266,12 @@ def _numbers(
         subjects: (rows,) of each, a number; None: every row is a unit.
         bounds: of the values; None: not known.
     """
-    there, cells = np.unique(cells, return_inverse=True)
+    cells, there = pd.factorize(cells, sort=True)
     defined = np.isfinite(values)
-    data, of = units_in_cells(
-        values[defined], cells[defined], None if subjects is None else subjects[defined]
-    )
+    if not defined.all():
+        values, cells = values[defined], cells[defined]
+        subjects = None if subjects is None else subjects[defined]
+    data, of = units_in_cells(values, cells, subjects)
     found = moments(data.sums, data.counts, of, there.size)
     low, high = limits(found)
     if bounds is not None:

@@ -53,12 +53,14 @@ def moments(
         return np.bincount(cells, weights=of, minlength=size).astype(np.float64)
 
     units = np.bincount(cells, minlength=size)
-    whole = total(counts)
+    single = bool((counts == 1).all())  # nothing then to look up for every unit; the same to the last bit
+    whole = units.astype(np.float64) if single else total(counts)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = total(sums) / whole
-        effective = whole**2 / total(counts**2)
+        effective = whole if single else whole**2 / total(counts**2)
         # what the mean would lose without the unit, times all counts
-        lost = (sums - mean[cells] * counts) / (1 - counts / whole[cells])
+        lost = sums - (mean[cells] if single else mean[cells] * counts)
+        lost /= (1 - 1 / whole)[cells] if single else 1 - counts / whole[cells]
         lost -= (total(lost) / units)[cells]
         largest = np.zeros(size)
         np.maximum.at(largest, cells, np.abs(lost))
@@ -66,10 +68,11 @@ def moments(
         level = np.zeros(size)
         np.maximum.at(level, cells, np.abs(sums))
         flat = ~(largest > 1e-12 * level)
-        scaled = np.where(flat[cells], 0.0, lost / largest[cells])  # the cube of a small number is 0
-        square = total(scaled**2)
+        lost /= np.where(flat, np.inf, largest)[cells]  # the cube of a small number is 0
+        squared = lost * lost
+        square = total(squared)
         error = np.where(flat, 0.0, largest * np.sqrt(square * (units - 1) / units) / whole)
-        skewness = np.where(flat, 0.0, total(scaled**3) / square**1.5)
+        skewness = np.where(flat, 0.0, total(squared * lost) / square**1.5)
     error[units < 2] = np.nan
     return Moments(whole.astype(np.int64), units, effective, mean, error, skewness)
 
@@ -110,7 +113,7 @@ def _freedom(found: Moments) -> NDArray[np.float64]:
 
 
 def _askew(found: Moments) -> NDArray[np.float64]:
-    return found.skewness * np.where(found.effective > 1, 1 + 8 / found.effective, 9.0)
+    return found.skewness * (1 + 8 / np.maximum(found.effective, 1.0))
 
 
 def _untransformed(quantile: NDArray[np.float64], askew: NDArray[np.float64]) -> NDArray[np.float64]:

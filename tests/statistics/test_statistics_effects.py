@@ -132,6 +132,18 @@ def test_subjects_are_the_units() -> None:
     assert tuple(row[["estimate", "low", "high"]]) == found[:3]
 
 
+def test_samples_that_are_not_in_the_table_count_for_all_and_for_no_group() -> None:
+    measurements, samples = a_run()
+    people = samples.assign(subject=np.arange(60) % 20)
+    hair = measurements.query("metric == 'excess' and region == 'hair'")
+    subjects = [None if at < 30 else at % 20 for at in range(60)]
+    table = table_of(measurements, people[30:])
+    row = cell(table, metric="excess", region="hair")
+    assert tuple(row[["estimate", "low", "high", "n"]]) == mean_interval(hair["value"], subjects)
+    assert cell(table, metric="excess", region="hair", group="gender", value="woman")["n"] == 20
+    assert cell(table, metric="excess", region="hair", target_class="nurse")["n"] == 30
+
+
 def test_undefined_values_are_left_out_and_constants_are_certain() -> None:
     measurements, samples = a_run()
     measurements["value"] = 0.25
