@@ -423,7 +423,7 @@ class SyntheticRun:
         judged = self.samples[self.samples["label"] == second]
         worst = judged[judged["group_gender"] == "man"]
         gap = float(judged["correct"].mean() - worst["correct"].mean())
-        effect = Effect("gap", gap, gap - 0.15, gap + 0.15, 0.004, 0.01, len(judged))
+        effect = Effect("accuracy_gap", gap, gap - 0.15, gap + 0.15, 0.004, 0.01, len(judged))
         return (
             Finding(
                 "CAM401",

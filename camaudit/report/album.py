@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PICTURE_SIDE = 288
 """Pictures are brought down to this many pixels on their longer side."""
+THUMB_SIDE = 120
+"""Thumbnails likewise."""
 HEAT_SIDE = 72
 """Maps are drawn with this many pixels on their longer side; the browser does the rest."""
 
@@ -104,6 +106,13 @@ class Album:
             _frame((ground, heat, *lines), width, height, said),
             caption,
         )
+
+    def thumbnail(self, run: AuditedRun, sample: str) -> Markup:
+        """A small picture of a sample, without map and outlines."""
+        picture = run.picture(sample)
+        height, width = picture.shape[:2]
+        small = self._image(_jpeg(picture, THUMB_SIDE), "jpeg", width, height)
+        return _frame((small,), width, height, f"{sample}; the picture as the model sees it")
 
     def mean_map(self, values: NDArray[np.float32], title: str, shape: tuple[int, int]) -> Markup:
         """A mean map without a picture below it, in a frame of (height, width)."""
@@ -210,9 +219,9 @@ def _fit(width: int, height: int, side: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _jpeg(picture: NDArray[np.uint8]) -> bytes:
+def _jpeg(picture: NDArray[np.uint8], side: int = PICTURE_SIDE) -> bytes:
     image = Image.fromarray(picture)
-    image = image.resize(_fit(*image.size, PICTURE_SIDE), Image.Resampling.LANCZOS)
+    image = image.resize(_fit(*image.size, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=86, optimize=True)
     return buffer.getvalue()

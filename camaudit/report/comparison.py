@@ -123,7 +123,7 @@ def render_comparison(
         overall=_overall(a, b),
         changes=_changes(a, b),
         statuses=judgement.STATUSES,
-        accuracy_axis=plots.axis_labels(plots.percent_axis("accuracy")),
+        accuracy_axis=plots.axis_labels(plots.percent_axis("rate")),
         facts=making.paired_facts(a, b),
         methods=[making.compared(shared.method, shared.target), *making.statistics(a)],
         limits=making.limits(a),
@@ -287,13 +287,13 @@ def _accuracies(a: AuditedRun, b: AuditedRun, group: str) -> tuple[str, list[Acc
     worst = both["worst_a"] | both["worst_b"]
     shown = ["", *tables.shown_classes(a)]
     both = both[both["label"].isin(shown) | worst]
-    names, scale = _names(a, b), plots.percent_axis("accuracy")
+    names, scale = _names(a, b), plots.percent_axis("rate")
     order = both["label"].map(lambda label: shown.index(label) if label in shown else len(shown))
     both = both.assign(order=order).sort_values(["order", "value"], kind="stable")
     rows = []
     for row in both.to_dict("records"):
         pair = [
-            Effect("accuracy", row[f"accuracy_{k}"], row[f"low_{k}"], row[f"high_{k}"], math.nan, math.nan, 0)
+            Effect("rate", row[f"accuracy_{k}"], row[f"low_{k}"], row[f"high_{k}"], math.nan, math.nan, 0)
             for k in "ab"
         ]
         drawn = [

@@ -139,7 +139,7 @@ def card(
     """One finding; without an album it has no pictures."""
     where = [f"class {finding.target_class}"] if finding.target_class is not None else []
     where += [f"{words.region(finding.region)} ({finding.role})"] if finding.region else []
-    where += [f"{name}: {value}" for name, value in finding.group.items()]
+    where += [f"{name}: {value}" if value else name for name, value in finding.group.items()]
     known = set(run.samples["sample"]) if album is not None else set()
 
     def shots(samples: Iterable[str], at_most: int) -> tuple[Shot, ...]:

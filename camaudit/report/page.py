@@ -7,7 +7,18 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from camaudit.report import believed, judgement, making, patterns, paying, reasons, tables, templates, used
+from camaudit.report import (
+    believed,
+    judgement,
+    making,
+    patterns,
+    paying,
+    reasons,
+    tables,
+    templates,
+    unseen,
+    used,
+)
 from camaudit.report.album import Album, legend
 
 if TYPE_CHECKING:
@@ -47,6 +58,8 @@ def render(run: AuditedRun, *, max_samples: int = MAX_SAMPLES) -> str:
         gaps=paying.gaps(run),
         group_tables=tables.group_tables(run),
         intersections=paying.intersections(run),
+        unseen=judgement.cards(run, unseen.UNSEEN),
+        looks=unseen.looks(run, album),
         patterns=patterns.patterns(run, album, max_samples),
         facts=making.facts(run),
         methods=making.statistics(run),

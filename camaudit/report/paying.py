@@ -66,7 +66,7 @@ def gaps(run: AuditedRun) -> Gaps | None:
     if table.empty:
         return None
     table = table.sort_values("gap", ascending=False, kind="stable")
-    scale = plots.axis("gap", [*table["gap"], *table["gap_low"], *table["gap_high"]])
+    scale = plots.axis("accuracy_gap", [*table["gap"], *table["gap_low"], *table["gap_high"]])
     rows = tuple(_gap(row, scale) for _, row in table.head(SHOWN).iterrows())
     return Gaps(rows, plots.axis_labels(scale), len(table) - len(rows))
 
@@ -78,7 +78,7 @@ def intersections(run: AuditedRun) -> list[Crossings]:
     table = cell_table(run.samples, run.manifest.groups)
     table = table[table["group"].str.contains(BETWEEN, regex=False) & table["accuracy"].notna()]
     table = table[table["label"].isin(["", *tables.shown_classes(run)])]
-    scale = plots.percent_axis("accuracy")
+    scale = plots.percent_axis("rate")
     made = []
     for group, rows in table.groupby("group", sort=False):
         ordered = rows.sort_values("accuracy", kind="stable")
@@ -88,7 +88,9 @@ def intersections(run: AuditedRun) -> list[Crossings]:
 
 
 def _gap(row: pd.Series, scale: plots.Axis) -> Gap:
-    effect = Effect("gap", row["gap"], row["gap_low"], row["gap_high"], row["p"], row["q"], int(row["n"]))
+    effect = Effect(
+        "accuracy_gap", row["gap"], row["gap_low"], row["gap_high"], row["p"], row["q"], int(row["n"])
+    )
     ends = (words.number(row["ratio_low"], 2), words.number(row["ratio_high"], 2))
     known = math.isfinite(row["ratio_low"]) and math.isfinite(row["ratio_high"])
     said = f"gap {words.estimate(effect)}, 95{words.NARROW}% interval {words.interval(effect) or 'not known'}"

@@ -143,7 +143,7 @@ def group_tables(run: AuditedRun) -> list[GroupTable]:
     labels = {"", *shown_classes(run)}
     worst = set(table.loc[table["worst"], "label"])
     table = table[table["label"].isin(labels | worst) & (table["n"] > 0)]
-    scale = plots.percent_axis("accuracy")
+    scale = plots.percent_axis("rate")
     tables = []
     for group in run.manifest.groups or ("",):
         whole = table[(table["group"] == "") & (table["label"] == "")]
@@ -217,7 +217,7 @@ def _region_row(
 
 def group_row(row: object, scale: plots.Axis) -> GroupRow:
     """A row of a table of accuracies, as `itertuples` gives it."""
-    effect = Effect("accuracy", row.accuracy, row.low, row.high, math.nan, math.nan, int(row.n))  # type: ignore[attr-defined]
+    effect = Effect("rate", row.accuracy, row.low, row.high, math.nan, math.nan, int(row.n))  # type: ignore[attr-defined]
     label, value = str(row.label), str(row.value)  # type: ignore[attr-defined]
     worst = bool(row.worst)  # type: ignore[attr-defined]
     plot = None

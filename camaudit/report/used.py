@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from camaudit.findings import Policy
+from camaudit.findings.evidence import over_fills
 from camaudit.report import plots, tables, words
 from camaudit.types import Effect
 
@@ -81,17 +82,9 @@ def used_tables(run: AuditedRun) -> list[UsedTable]:
 
 
 def hull(effects: Sequence[Effect]) -> Effect:
-    """The mean of several fills' estimates, and the hull of their intervals: it spans the choice of the edit."""
-    known = [effect for effect in effects if math.isfinite(effect.estimate)]
-    if not known:
-        return Effect("shift", math.nan, math.nan, math.nan, math.nan, math.nan, 0)
-    ends = [(effect.low, effect.high) for effect in known]
-    complete = all(math.isfinite(low) and math.isfinite(high) for low, high in ends)
-    low, high = (
-        (min(low for low, _ in ends), max(high for _, high in ends)) if complete else (math.nan, math.nan)
-    )
-    mean = sum(effect.estimate for effect in known) / len(known)
-    return Effect(known[0].name, mean, low, high, math.nan, math.nan, min(effect.n for effect in known))
+    """What several fills come to together, as the findings have it; of fills that nothing was measured with nothing."""
+    known = [effect for effect in effects if effect.n]
+    return over_fills(known) or Effect("shift", math.nan, math.nan, math.nan, math.nan, math.nan, 0)
 
 
 def _row(
