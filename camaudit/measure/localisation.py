@@ -67,7 +67,8 @@ def localisation(maps: Tensor, coverage: Tensor, valid: Tensor) -> dict[str, Ten
     hit = _hits(_maxima(maps, size), belongs)
     centre = torch.tensor([(size[0] - 1) / 2, (size[1] - 1) / 2], device=maps.device)
     missed = (total <= 0)[..., None] | mass.isnan()
-    pixels = upsample(maps, size)
+    # rounded after, so that pixels that are equal but for the rounding of their making are equal
+    pixels = upsample(exact, size).to(torch.float32)
     at_size = ranking(pixels, belongs, valid) | overlap(pixels, belongs, valid)
     return {
         "area": torch.where(mass.isnan(), torch.nan, share),
