@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -74,7 +75,11 @@ class TrustConfig(Section):
 
 
 class AuditSettings(Section):
-    """What is explained and measured, on what, with which seed."""
+    """What is explained and measured, on what, with which seed.
+
+    `training` is a table of the images the model was trained on, with labels and groups: whether an image is bias-aligned is
+    decided there, where the model has learnt it. Its columns are named as in `data.columns`.
+    """
 
     methods: list[str] = Field(default=["gradcam"], min_length=1)
     targets: list[Target] = Field(default=["predicted", "label"], min_length=1)
@@ -85,6 +90,7 @@ class AuditSettings(Section):
     resamples: Annotated[int, Field(ge=2000, strict=True)] = 2000
     intervention: InterventionConfig = InterventionConfig()
     trust: TrustConfig = TrustConfig()
+    training: Path | None = None
 
     @model_validator(mode="after")
     def _distinct(self) -> AuditSettings:

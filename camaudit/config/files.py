@@ -171,7 +171,9 @@ def _map_paths(config: AuditConfig, change: Callable[[Path], Path]) -> AuditConf
         name: of.model_copy(update={key: change(path) for key, path in of if isinstance(path, Path)})
         for name, of in data.provide.items()
     }
-    return config.model_copy(update={"model": model, "data": data.model_copy(update=updates)})
+    training = config.audit.training
+    audit = config.audit.model_copy(update={"training": training and change(training)})
+    return config.model_copy(update={"model": model, "data": data.model_copy(update=updates), "audit": audit})
 
 
 # what pydantic adds to a key to say which member of a union was tried

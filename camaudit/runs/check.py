@@ -28,6 +28,7 @@ from camaudit.data.duplicates import grouped
 from camaudit.data.index import SampleIndex
 from camaudit.data.problems import LISTED, Problem, Problems, collecting
 from camaudit.data.roles import as_config, role_of_each
+from camaudit.data.training import training_table
 from camaudit.errors import CamauditError
 from camaudit.explain import get_method
 from camaudit.models import open_model, target_layer
@@ -172,6 +173,8 @@ class _Checking:
             return self._check(facts)
         facts |= {"made regions": " ".join(self._warnings)} if self._warnings else {}
         whole = self._whole(data) if duplicates else data
+        if isinstance(self.settings, AuditSettings) and (path := self.settings.training) is not None:
+            self._attempt("config", partial(training_table, path, data.source, data.groups))
         counts = self._count(data, whole, model, classes, task, duplicates=duplicates)
         found = _duplicates(whole, counts) if duplicates else None
         recipe = model.preprocessing if model is not None else None

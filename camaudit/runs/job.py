@@ -10,6 +10,7 @@ import torch
 
 from camaudit.config import AuditConfig, dump_config, parse_target
 from camaudit.data import Frame, batches
+from camaudit.data.training import training_table
 from camaudit.errors import DataError
 from camaudit.explain import explain, get_method
 from camaudit.explain.registry import MANY_PASSES, SMOOTH
@@ -89,6 +90,7 @@ def new_manifest(job: Job) -> RunManifest:
             "model": model.fingerprint(),
             "data": job.data.fingerprint(),
             **fingerprints(job.data.source),
+            **_training_hash(job),
         },
         versions=versions(),
         seed=config.audit.seed,
@@ -110,6 +112,15 @@ def new_manifest(job: Job) -> RunManifest:
             if any(part in makers for part in of)
         },
     )
+
+
+def _training_hash(job: Job) -> dict[str, str]:
+    """Of the training set's table, which is read here so that it is refused at the start."""
+    path = job.config.audit.training
+    if path is None:
+        return {}
+    training_table(path, job.data.source, job.data.groups)
+    return {"training": sha256(path.read_bytes()).hexdigest()}
 
 
 def _frame_side(job: Job) -> tuple[int, int]:

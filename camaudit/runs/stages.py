@@ -11,6 +11,7 @@ import pandas as pd
 from camaudit.clusters import assign
 from camaudit.data import batches
 from camaudit.data.problems import KINDS
+from camaudit.data.training import training_table
 from camaudit.errors import DataError
 from camaudit.findings import quadrants, write_findings
 from camaudit.measure import measured_regions
@@ -181,7 +182,15 @@ def findings(job: Job, manifest: RunManifest) -> None:
     """Findings and verdict."""
     run = Run(job.out, manifest, job.data)
     trust = run.trust if job.config.audit.trust.enabled else None
-    findings, verdict = concluding.judge(manifest, run.effects, run.measurements, run.samples, trust=trust)
+    path = job.config.audit.training
+    findings, verdict = concluding.judge(
+        manifest,
+        run.effects,
+        run.measurements,
+        run.samples,
+        trust=trust,
+        training=training_table(path, job.data.source, manifest.groups) if path is not None else None,
+    )
     reasons = quadrants(run.measurements, run.samples, manifest.roles)
     store.write_table(job.out / "quadrants.parquet", reasons)
     store.write_text(job.out / "findings.json", write_findings(manifest.name, verdict, findings))
