@@ -12,6 +12,8 @@ from camaudit.statistics.effects import MINIMUM, TESTED, compare_effects, effect
 from camaudit.statistics.groups import association, association_of, group_table
 from camaudit.statistics.intervals import Interval, mean_interval, mean_test, proportion_interval
 from camaudit.statistics.multiplicity import benjamini_hochberg, holm
+from camaudit.statistics.planning import needed, smallest_effect
+from camaudit.statistics.sizes import cliffs_delta, cohens_d
 
 __all__ = [
     "MINIMUM",
@@ -20,11 +22,15 @@ __all__ = [
     "association",
     "association_of",
     "benjamini_hochberg",
+    "cliffs_delta",
+    "cohens_d",
     "compare_effects",
     "effects",
     "group_table",
     "holm",
     "mean_interval",
     "mean_test",
+    "needed",
     "proportion_interval",
+    "smallest_effect",
 ]
