@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,10 @@ CHROMIUM_FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
+
+
+settings.register_profile("camaudit", deadline=None)  # a shared machine is slow now and then
+settings.load_profile("camaudit")
 
 
 # ------------------------------------------------------------------ what is there

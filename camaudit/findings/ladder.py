@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from camaudit.findings.policy import Policy
-    from camaudit.types import Effect
+    from camaudit.types import Effect, Said
 
 
 class Answer(Enum):
@@ -20,6 +20,12 @@ class Answer(Enum):
     """The interval holds both answers, or there are too few samples."""
     UNASKED = "unasked"
     """Nothing was measured."""
+
+    @property
+    def said(self) -> Said:
+        """The answer as a finding tells it; what nobody asked is open."""
+        found: dict[Answer, Said] = {Answer.YES: "yes", Answer.NO: "no"}
+        return found.get(self, "open")
 
 
 def attended(excess: Effect | None, policy: Policy) -> Answer:
@@ -33,8 +39,20 @@ def attended(excess: Effect | None, policy: Policy) -> Answer:
     return Answer.NO if excess.high < policy.least_excess else Answer.OPEN
 
 
+def beyond(effect: Effect, least: float, policy: Policy) -> Answer:
+    """Does an effect, up or down, exceed a threshold?"""
+    if effect.n < policy.least_samples or math.isnan(effect.low):
+        return Answer.OPEN
+    if max(effect.low, -effect.high) > least and effect.q <= policy.level:
+        return Answer.YES
+    return Answer.NO if max(abs(effect.low), abs(effect.high)) < least else Answer.OPEN
+
+
 def used(shift: Effect | None, response: Effect | None, policy: Policy) -> Answer:
     """Does the score follow the region, up or down, by more than the threshold?
+
+    Yes and no are held to different sizes: surely more than a little is use, surely less than what matters is none. Where an
+    interval says both (such as 0.12 to 0.18), it is use.
 
     Args:
         shift: mean of what the edit of the region does beyond the controls. It tells the direction, but is zero where an
@@ -48,8 +66,8 @@ def used(shift: Effect | None, response: Effect | None, policy: Policy) -> Answe
         return Answer.OPEN
     if max(shift.low, -shift.high) > policy.least_shift and shift.q <= policy.level:
         return Answer.YES
-    if response.low > policy.least_shift and response.q <= policy.level:
+    if response.low > policy.least_response and response.q <= policy.level:
         return Answer.YES
-    ends = (shift.low, shift.high, response.low, response.high)
-    within = max(map(abs, ends)) < policy.least_shift
-    return Answer.NO if within else Answer.OPEN
+    small = max(-shift.low, shift.high) < policy.most_shift
+    either = max(-response.low, response.high) < policy.least_response
+    return Answer.NO if small and either else Answer.OPEN

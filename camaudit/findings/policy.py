@@ -11,8 +11,10 @@ class Policy:
 
     Attributes:
         least_excess: share of the evidence beyond chance from which a region counts as attended.
-        least_shift: shift of the margin, in its standard deviations, from which a region counts as used; a shift whose
-            whole interval is smaller counts as not used.
+        least_shift: shift of the margin, in its standard deviations, from which a region counts as used.
+        most_shift: shift that must be excluded before it counts as not used.
+        least_response: what the edit must move the margin beyond the controls, up or down, where the direction differs from
+            image to image. It is larger: anything salient moves single margins a little, of any model.
         least_look: difference within labels of what the score says for a class, in standard deviations of the margin, from
             which a look of the whole image or a group counts as an issue.
         most_look: difference of that kind that must be excluded before it counts as absent.
@@ -25,6 +27,8 @@ class Policy:
 
     least_excess: float = 0.02
     least_shift: float = 0.1
+    most_shift: float = 0.2
+    least_response: float = 0.3
     least_look: float = 0.2
     most_look: float = 0.5
     least_gap: float = 0.05

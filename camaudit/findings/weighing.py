@@ -47,9 +47,8 @@ class Weighed:
     @property
     def answers(self) -> dict[str, Said]:
         """The answer of each rung that was examined."""
-        said: dict[Answer, Said] = {Answer.YES: "yes", Answer.NO: "no", Answer.OPEN: "open"}
         pairs = (("attended", self.seen), ("used", self.followed))
-        return {rung: said[answer] for rung, answer in pairs if answer is not Answer.UNASKED}
+        return {rung: answer.said for rung, answer in pairs if answer is not Answer.UNASKED}
 
 
 def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
@@ -78,5 +77,6 @@ def _telling(
     if followed is Answer.YES:
         # the shift, where it is beyond doubt: it has a direction
         return shift if max(shift.low, -shift.high) > policy.least_shift else response
-    # the one that reaches further: it is what keeps the answer open, or comes nearest to that
-    return max(shift, response, key=lambda effect: max(abs(effect.low), abs(effect.high)))
+    # the one that reaches further, as a share of what it may: it keeps the answer open, or comes nearest to that
+    most = {shift.name: policy.most_shift, response.name: policy.least_response}
+    return max(shift, response, key=lambda effect: max(abs(effect.low), abs(effect.high)) / most[effect.name])

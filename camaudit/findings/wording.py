@@ -50,20 +50,28 @@ def maps(weighed: Weighed) -> str:
     return f"it cannot be said whether the maps lie on {name}"
 
 
+def size(effect: Effect) -> str:
+    """How large an effect is, whatever its direction."""
+    low, high = sorted((abs(effect.low), abs(effect.high)))
+    return f"{abs(effect.estimate):.2f} SD ({low:.2f} to {high:.2f})"
+
+
+def signed(effect: Effect) -> str:
+    """How large an effect is, with its direction."""
+    return f"{effect.estimate:+.2f} SD ({effect.low:+.2f} to {effect.high:+.2f})".replace("-", "−")
+
+
 def follows(effect: Effect) -> str:
     """What editing the region did to the score, beyond what editing as much elsewhere does."""
-    low, high = sorted((abs(effect.low), abs(effect.high)))
-    size = f"{abs(effect.estimate):.2f} SD ({low:.2f} to {high:.2f})"
     if effect.name == "response":
-        return f"changes its score, in one direction or the other, by {size}"
-    return f"{'lowers' if effect.estimate >= 0 else 'raises'} its score by {size}"
+        return f"changes its score, in one direction or the other, by {size(effect)}"
+    return f"{'lowers' if effect.estimate >= 0 else 'raises'} its score by {size(effect)}"
 
 
 def moves(effect: Effect) -> str:
     """The same where it is small, or not known well enough."""
     either = ", in one direction or the other," if effect.name == "response" else ""
-    size = f"{effect.estimate:+.2f} SD ({effect.low:+.2f} to {effect.high:+.2f})".replace("-", "−")
-    return f"changes the score{either} by {size} beyond the controls"
+    return f"changes the score{either} by {signed(effect)} beyond the controls"
 
 
 def undecided(weighed: Weighed, policy: Policy) -> str:
@@ -78,5 +86,10 @@ def undecided(weighed: Weighed, policy: Policy) -> str:
         return f"its {moved.n} images show fewer than {policy.least_samples} subjects"
     if moved.name == "response" and moved.high < 0:
         return "editing as much elsewhere changes the score more than editing it does"
-    threshold = f"{policy.least_shift:g} SD"
-    return f"editing it away {moves(moved)}, and the interval holds both more and less than {threshold}"
+    if moved.name == "response":
+        holds = f"both more and less than {policy.least_response:g} SD"
+    elif max(moved.low, -moved.high) > policy.least_shift:
+        holds = "nothing smaller, but so many questions were asked that chance may have made it"
+    else:
+        holds = f"both less than {policy.least_shift:g} SD and more than {policy.most_shift:g} SD"
+    return f"editing it away {moves(moved)}, and the interval holds {holds}"

@@ -124,10 +124,10 @@ def thresholds(policy: Policy, *, edited: bool) -> list[str]:
         )
     ]
     if edited:
-        shift = f"{policy.least_shift:g} SD"
         said.append(
-            f"Used is answered yes where the interval of the shift, or of its size up or down, lies wholly beyond "
-            f"{shift} and q ≤ {policy.level:g}; no where both intervals lie wholly within ± {shift}."
+            f"Used is answered yes where the interval of the shift lies wholly beyond {policy.least_shift:g} SD, or that of its "
+            f"size up or down wholly above {policy.least_response:g} SD, and q ≤ {policy.level:g}; no where it is not yes and "
+            f"they lie within ± {policy.most_shift:g} SD and ± {policy.least_response:g} SD."
         )
     said.append(
         f"Whatever is neither yes nor no cannot be said, nor can anything with fewer than {policy.least_samples} "

@@ -35,7 +35,7 @@ SHIFT = {
     "few": (0.30, NAN, NAN, NAN),
     "unasked": None,
 }
-RESPONSE = SHIFT | {"raises": (0.30, 0.20, 0.40, CLEAR), "both ways": (0.40, 0.30, 0.50, CLEAR)}
+RESPONSE = SHIFT | {"raises": (0.30, 0.20, 0.40, CLEAR), "both ways": (0.40, 0.32, 0.50, CLEAR)}
 
 
 def evidence(

@@ -42,12 +42,16 @@ def test_nothing_measured_is_nothing_asked() -> None:
         ((0.30, 0.20, 0.40), (0.30, 0.20, 0.40), Answer.YES),
         ((-0.30, -0.40, -0.20), (0.30, 0.20, 0.40), Answer.YES),
         ((-0.30, -0.40, -0.20), (-0.10, -0.20, 0.00), Answer.YES),
-        ((0.00, -0.05, 0.05), (0.40, 0.30, 0.50), Answer.YES),  # up in some images, down in others
+        ((0.00, -0.05, 0.05), (0.40, 0.31, 0.50), Answer.YES),  # up in some images, down in others
+        ((0.00, -0.05, 0.05), (0.40, 0.30, 0.50), Answer.OPEN),
+        ((0.15, 0.11, 0.19), (0.10, 0.00, 0.20), Answer.YES),  # surely more than a little
+        ((0.15, 0.09, 0.19), (0.10, 0.00, 0.20), Answer.NO),  # surely less than what matters
+        ((0.15, 0.09, 0.20), (0.10, 0.00, 0.20), Answer.OPEN),
+        ((-0.15, -0.19, -0.09), (0.10, 0.00, 0.29), Answer.NO),
         ((0.00, -0.05, 0.05), (0.02, -0.01, 0.05), Answer.NO),
         ((0.00, -0.05, 0.05), (-0.40, -0.50, -0.30), Answer.OPEN),  # the controls did more
-        ((0.00, -0.05, 0.05), (0.08, 0.05, 0.11), Answer.OPEN),
-        ((0.08, 0.05, 0.11), (0.02, -0.01, 0.05), Answer.OPEN),
-        ((-0.08, -0.11, -0.05), (0.02, -0.01, 0.05), Answer.OPEN),
+        ((0.08, 0.05, 0.21), (0.02, -0.01, 0.05), Answer.OPEN),
+        ((-0.08, -0.21, -0.05), (0.02, -0.01, 0.05), Answer.OPEN),
         ((0.30, 0.10, 0.50), (0.02, -0.01, 0.05), Answer.OPEN),  # touches the threshold
         ((0.30, NAN, NAN), (0.30, 0.20, 0.40), Answer.OPEN),
         ((0.30, 0.20, 0.40), (0.30, NAN, NAN), Answer.OPEN),
@@ -68,6 +72,13 @@ def test_use_needs_significance_and_samples() -> None:
 
 
 def test_a_policy_moves_the_thresholds() -> None:
-    assert used(effect(0.3, 0.2, 0.4), effect(0.3, 0.2, 0.4), Policy(least_shift=0.5)) is Answer.NO
+    assert (
+        used(
+            effect(0.3, 0.2, 0.4),
+            effect(0.3, 0.2, 0.4),
+            Policy(least_shift=0.5, most_shift=0.5, least_response=0.5),
+        )
+        is Answer.NO
+    )
     assert attended(effect(0.2, 0.15, 0.25), Policy(least_excess=0.3)) is Answer.NO
     assert attended(effect(0.2, 0.15, 0.25, n=9), Policy(least_samples=9)) is Answer.YES
