@@ -25,6 +25,7 @@ ATTRIBUTE_HIDDEN = Code("CAM102", "Does the score follow an attribute that the m
 OBJECT_MISSED = Code(
     "CAM103", "Does the evidence lie on the object, and does the score follow when it is edited?"
 )
+BACKGROUND_USED = Code("CAM104", "Does the score follow the background, when the object is put on others?")
 MAPS_TRUSTED = Code("CAM201", "Can a method's maps be believed, on this model and these images?")
 
 GLOBAL_LOOK = Code(
@@ -40,7 +41,7 @@ REVERSAL = Code("CAM403", "Is a group better off over all labels and worse off w
 ASSOCIATION = Code("CAM404", "Does a group go with the label, and is what that predicts also seen?")
 
 _ALL = (
-    *(ATTRIBUTE_ATTENDED, ATTRIBUTE_HIDDEN, OBJECT_MISSED, MAPS_TRUSTED),
+    *(ATTRIBUTE_ATTENDED, ATTRIBUTE_HIDDEN, OBJECT_MISSED, BACKGROUND_USED, MAPS_TRUSTED),
     *(GLOBAL_LOOK, GROUP_UNSEEN, MATCHED_GROUPS),
     *(WORST_GROUP, CONFLICTING, REVERSAL, ASSOCIATION),
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from camaudit.findings.attribute import attribute_finding
+from camaudit.findings.background import background_findings
 from camaudit.findings.codes import ATTRIBUTE_ATTENDED, OBJECT_MISSED
 from camaudit.findings.evidence import Evidence
 from camaudit.findings.harms import harms_findings
@@ -29,7 +30,12 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> list[Finding]:
     judged = trusted(evidence.trust, evidence.samples, evidence.methods, policy)
     if judged:
         evidence = replace(evidence, method=believed(judged, evidence.methods))
-    findings = [attribute_finding(evidence, cell, policy) for cell in evidence.cells("attribute")]
+    findings = [
+        attribute_finding(evidence, cell, policy)
+        for cell in evidence.cells("attribute")
+        if not (cell.region in evidence.without_controls() and evidence.exchanged(cell.region))
+    ]
+    findings += background_findings(evidence, policy)
     findings += [object_finding(evidence, cell, policy) for cell in evidence.cells("object")]
     about = next((of for of in judged if of.method == (evidence.method or evidence.methods[0])), None)
     findings = [with_trust(finding, about) for finding in findings]

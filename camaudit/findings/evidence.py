@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from camaudit.statistics.exchanges import EXCHANGE, LABEL
 from camaudit.types import Effect
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Evidence:
         target: id of the output target.
         methods: the run's attribution methods, in order.
         trust: see `camaudit.types.AuditedRun`; None where nobody asked whether maps can be believed.
+        exchanges: see `camaudit.types.AuditedRun`; None where nothing was exchanged.
         seed: of the permutations.
         training: the training set's ``label`` and ``group_NAME`` columns, one row an image; None where no table was named.
     """
@@ -70,6 +72,7 @@ class Evidence:
     trust: pd.DataFrame | None = None
     seed: int = 0
     training: pd.DataFrame | None = None
+    exchanges: pd.DataFrame | None = None
 
     def effect(self, metric: str, method: str, cell: Cell, *, target: str | None = None) -> Effect | None:
         """The effect of one cell, of the deciding target where none is named; None where it was not measured."""
@@ -98,6 +101,60 @@ class Evidence:
         """The mean over the fills of the measurements of one cell, by sample."""
         found = [self.values(metric, fill, cell) for fill in self.fills]
         return pd.concat(found, axis=1).mean(axis=1) if found else pd.Series(dtype="float64")
+
+    def without_controls(self) -> list[str]:
+        """The attributes that leave no room for controls in most of the images that have them."""
+        shifts = self.measurements[
+            (self.measurements["metric"] == "shift")
+            & (self.measurements["target"] == self.target)
+            & (self.measurements["role"] == "attribute")
+            & self.measurements["method"].isin(self.fills[:1])
+        ]
+        areas = self.measurements[
+            (self.measurements["metric"] == "area") & (self.measurements["target"] == self.target)
+        ]
+        there = areas[areas["value"] > 0].drop_duplicates(["sample", "region"])
+        return [
+            str(region)
+            for region, rows in shifts.groupby("region", sort=True)
+            if rows["value"].notna().sum() * 2 < (there["region"] == region).sum()
+        ]
+
+    def exchanged(self, region: str) -> bool:
+        """Whether objects were put on other backgrounds to learn what an attribute does."""
+        return self.exchanges is not None and bool((self.exchanges["region"] == region).any())
+
+    def kinds(self, cell: Cell) -> list[tuple[str, str, Effect]]:
+        """Each kind of backgrounds and what it does to the score in a cell: group column, value, effect."""
+        table = self.effects
+        rows = table[
+            (table["metric"] == EXCHANGE)
+            & (table["target"] == self.target)
+            & (table["target_class"] == cell.target_class)
+            & (table["region"] == cell.region)
+        ]
+        found = []
+        for row in rows.to_dict("records"):
+            low, high, p, q = (float(row[name]) for name in ("low", "high", "p", "q"))
+            effect = Effect(EXCHANGE, float(row["estimate"]), low, high, p, q, int(row["n"]))
+            found.append((str(row["group"]), str(row["value"]), effect))
+        return found
+
+    def moved(self, cell: Cell, group: str, value: str) -> pd.Series:
+        """By sample, its mean score on backgrounds of one kind minus that on the others, where it met both."""
+        if self.exchanges is None:
+            return pd.Series(dtype="float64")
+        rows = self.exchanges[
+            (self.exchanges["target"] == self.target)
+            & (self.exchanges["target_class"] == cell.target_class)
+            & (self.exchanges["region"] == cell.region)
+        ]
+        column = group if group == LABEL else f"group_{group}"
+        kinds = rows["donor"].map(self.samples.set_index("sample")[column])
+        rows = rows.assign(kind=kinds).dropna(subset="kind")
+        inside = rows["kind"] == value
+        mean = [rows[of].groupby("sample")["value"].mean() for of in (inside, ~inside)]
+        return (mean[0] - mean[1]).dropna()
 
     def values(self, metric: str, method: str, cell: Cell) -> pd.Series:
         """The measurements of one cell by sample, without those that are not defined."""

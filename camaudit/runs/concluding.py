@@ -11,6 +11,7 @@ from camaudit.findings import Evidence, conclude, decide
 from camaudit.measure import LOCALISATION_METRICS, measured_regions
 from camaudit.runs.intervening import ACCURACIES, EDITS, FLIPS, SHIFTS
 from camaudit.statistics import effects
+from camaudit.statistics.exchanges import exchange_effects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,10 +67,19 @@ def in_deviations(
     return measurements.assign(value=changed)
 
 
-def estimate(measurements: pd.DataFrame, samples: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
-    """The effects table: means of every cell, and the lift of the means."""
+def estimate(
+    measurements: pd.DataFrame,
+    samples: pd.DataFrame,
+    groups: Sequence[str],
+    *,
+    exchanges: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """The effects table: means of every cell, the lift of the means, and what other backgrounds do."""
     table = effects(measurements, samples, groups=groups, metrics=list(AVERAGED))
-    return pd.concat([table, _of_classes(table), _lift(table)], ignore_index=True)
+    found = [table, _of_classes(table), _lift(table)]
+    if exchanges is not None and len(exchanges):
+        found.append(exchange_effects(exchanges, samples, groups))
+    return pd.concat(found, ignore_index=True)
 
 
 def judge(
@@ -80,6 +90,7 @@ def judge(
     *,
     trust: pd.DataFrame | None = None,
     training: pd.DataFrame | None = None,
+    exchanges: pd.DataFrame | None = None,
 ) -> tuple[list[Finding], Verdict]:
     """The findings and the verdict; the first target of the run decides, and the first method that is not found to fail.
 
@@ -90,6 +101,7 @@ def judge(
         samples: of the run.
         trust: what the maps were found to be worth; None where nobody asked.
         training: labels and groups of the training set; None where no table was named.
+        exchanges: what objects score on other samples' backgrounds; None where nobody asked.
     """
     single = {name: role for name, role in manifest.roles.items() if "+" not in name}
     evidence = Evidence(
@@ -107,6 +119,7 @@ def judge(
         trust=trust,
         seed=manifest.seed,
         training=training,
+        exchanges=exchanges,
     )
     findings = decide(evidence)
     return findings, conclude(findings)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 EDITS = tuple(FILLS)
 """What `method` of a measurement may be where a region was edited."""
+_WIDE = 0.5  # of the image
 SHIFTS = ("shift", "shift_region", "shift_control", "response")
 FLIPS = ("flip", "flip_control")
 ACCURACIES = ("accuracy", "accuracy_region", "accuracy_control")
@@ -106,11 +107,14 @@ def plan_edits(batch: Batch, settings: Settings) -> dict[str, Edits]:
     names = list(settings.roles)
     coverage, valid = torch.from_numpy(np.nan_to_num(batch.coverage)), torch.from_numpy(batch.valid)
     matters = [i for i, name in enumerate(names) if settings.roles[name] != "context"]
+    # of a region that takes most of the image, such as a background, no control can keep clear
+    wide = (coverage.sum((-2, -1)) > _WIDE * valid.sum((-2, -1))[:, None])[..., None, None]
+    avoid = torch.where(wide, 0, coverage)[:, matters].amax(1)
     found = {}
     for name in settings.edited:
         own = coverage[:, names.index(name)]
         copies = [
-            controls(own[row], coverage[row, matters].amax(0), valid[row], settings.controls)
+            controls(own[row], torch.maximum(own[row], avoid[row]), valid[row], settings.controls)
             for row in range(len(own))
         ]
         rows = [row for row, copy in enumerate(copies) if len(copy)]

@@ -153,7 +153,7 @@ def trust(job: Job, manifest: RunManifest) -> None:
 def effects(job: Job, manifest: RunManifest) -> None:
     """Means, intervals and tests of every cell."""
     run = Run(job.out, manifest, job.data)
-    table = concluding.estimate(run.measurements, run.samples, manifest.groups)
+    table = concluding.estimate(run.measurements, run.samples, manifest.groups, exchanges=run.exchanges)
     store.write_table(job.out / "effects.parquet", table)
 
 
@@ -188,6 +188,7 @@ def findings(job: Job, manifest: RunManifest) -> None:
         run.effects,
         run.measurements,
         run.samples,
+        exchanges=run.exchanges,
         trust=trust,
         training=training_table(path, job.data.source, manifest.groups) if path is not None else None,
     )

@@ -88,6 +88,43 @@ def crossed_contrast(
     return _student(known, variance, min(freedom, count - 1), confidence)
 
 
+def crossed_spread(
+    values: ArrayLike, samples: ArrayLike, donors: ArrayLike, *, confidence: float = 0.95
+) -> Crossed:
+    """Standard deviation of what donors do to the values, beyond what samples and chance do.
+
+    The square root of the variance component of the donors in the additive model of samples and donors: the variance of
+    the fitted effects less what their own errors add to it (the method of moments). The interval is Student's, of the
+    donors' squares; an end below zero is zero.
+
+    Args:
+        values: (n,) one a pair of sample and donor; NaN is left out.
+        samples: (n,) what the value is of, or its subject.
+        donors: (n,) whom it was measured with, or its subject.
+        confidence: such as 0.95.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    defined = np.isfinite(numbers)
+    numbers = numbers[defined]
+    row, column = (
+        np.unique(np.asarray(of)[defined], return_inverse=True)[1].astype(np.intp) for of in (samples, donors)
+    )
+    if not numbers.size:
+        return _unknown(0, 0)
+    count, many = int(row.max()) + 1, int(column.max()) + 1
+    effects, covariance = _donor_effects(row, column, numbers)
+    freedom = numbers.size - count - many + 1
+    if many < 2 * LEAST_DONORS or count < LEAST_SAMPLES or freedom < 1:
+        return _unknown(count, many)
+    left = numbers - effects[column]
+    noise = float(((left - _mean_by(row, left)[row]) ** 2).sum()) / freedom
+    squares = (effects - effects.mean()) ** 2 * many / (many - 1) - noise * np.diag(covariance)
+    reach = float(stats.t.ppf((1 + confidence) / 2, many - 1)) * float(squares.std(ddof=1)) / many**0.5
+    middle = float(squares.mean())
+    low, estimate, high = (max(of, 0.0) ** 0.5 for of in (middle - reach, middle, middle + reach))
+    return Crossed(estimate, low, high, float("nan"), count, many)
+
+
 def _levels(
     row: NDArray[np.intp], column: NDArray[np.intp], numbers: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -95,14 +132,20 @@ def _levels(
 
     Not its mean: that would hold a share of each of its donors' effects, and hide as much of their variance.
     """
+    return _mean_by(row, numbers - _donor_effects(row, column, numbers)[0][column])
+
+
+def _donor_effects(
+    row: NDArray[np.intp], column: NDArray[np.intp], numbers: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The effect of each donor in the additive fit of samples and donors, and their covariance for noise of variance 1."""
     pairs = sparse.csr_array((np.ones(row.size), (row, column)))
     counts: NDArray[np.float64] = np.bincount(row).astype(np.float64)
     shares = sparse.diags_array(1 / counts) @ pairs
     gram = np.diag(np.bincount(column)) - (pairs.T @ shares).toarray()
-    effects = np.linalg.pinv(gram, hermitian=True) @ np.bincount(
-        column, numbers - _mean_by(row, numbers)[row]
-    )
-    return _mean_by(row, numbers - effects[column])
+    covariance = np.linalg.pinv(gram, hermitian=True).astype(np.float64)
+    effects = covariance @ np.bincount(column, numbers - _mean_by(row, numbers)[row])
+    return effects, covariance
 
 
 def _two_sides(

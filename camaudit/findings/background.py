@@ -1,0 +1,201 @@
+"""CAM104: the score follows the background, as other samples' backgrounds show."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from camaudit.findings import wording
+from camaudit.findings.codes import BACKGROUND_USED
+from camaudit.findings.ladder import Answer, beyond
+from camaudit.findings.weighing import weigh
+from camaudit.statistics.exchanges import EXCHANGE, SPREAD
+from camaudit.types import Effect, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from camaudit.findings.evidence import Cell, Evidence
+    from camaudit.findings.policy import Policy
+    from camaudit.findings.weighing import Weighed
+    from camaudit.types import Status
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one kind of backgrounds does to the score, against the others.
+
+    Attributes:
+        group: the donors' group column, or ``label``.
+        value: its value.
+        effect: difference of the margin, in standard deviations.
+        answer: whether that is used.
+    """
+
+    group: str
+    value: str
+    effect: Effect
+    answer: Answer
+
+
+def background_findings(evidence: Evidence, policy: Policy) -> list[Finding]:
+    """A finding for each class and each attribute that was exchanged, or could not be."""
+    found = []
+    for region in evidence.without_controls():
+        cells = [
+            cell
+            for cell in evidence.cells("attribute")
+            if cell.region == region and cell.target_class and not cell.group
+        ]
+        if evidence.exchanged(region):
+            found += [_finding(evidence, cell, policy) for cell in cells]
+        else:
+            found.append(_not_applicable(evidence, region))
+    return found
+
+
+def _finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
+    weighed = weigh(evidence, cell, policy)
+    kinds = [_kind(group, value, effect, policy) for group, value, effect in evidence.kinds(cell)]
+    answer = _answer(kinds)
+    deciding = _deciding(kinds, answer)
+    status: Status = {Answer.YES: "issue", Answer.NO: "passed"}.get(answer, "insufficient")  # type: ignore[assignment]
+    seen = weighed.seen is Answer.YES
+    if status == "passed" and seen:
+        status = "tip"
+    effect = deciding.effect if deciding else None
+    shown, against = _exemplars(evidence, cell, deciding, policy.exemplars)
+    pairs = (("attended", weighed.excess), ("used", effect))
+    said = {rung: of for rung, of in weighed.answers.items() if rung == "attended"}
+    said["used"] = answer.said
+    return Finding(
+        code=BACKGROUND_USED.id,
+        title=_title(evidence, weighed, deciding, answer, policy),
+        status=status,
+        rung="used" if status == "issue" else "attended" if seen else None,
+        severity=min(1.0, abs(effect.estimate)) if status == "issue" and effect else 0.0,
+        target_class=cell.target_class,
+        region=cell.region,
+        role=cell.role,
+        group={},
+        effect=effect,
+        evidence={rung: of for rung, of in pairs if of is not None},
+        answers=said,
+        samples=shown,
+        counter_samples=against,
+        advice=_advice(weighed, status),
+    )
+
+
+def _kind(group: str, value: str, effect: Effect, policy: Policy) -> Kind:
+    return Kind(group, value, effect, beyond(effect, policy.least_shift, policy))
+
+
+def _answer(kinds: Sequence[Kind]) -> Answer:
+    answers = {kind.answer for kind in kinds}
+    if Answer.YES in answers:
+        return Answer.YES
+    return Answer.NO if answers == {Answer.NO} else Answer.OPEN
+
+
+def _deciding(kinds: Sequence[Kind], answer: Answer) -> Kind | None:
+    """The kind that moves the score most, upward of two that mirror each other; of those that gave the answer."""
+    mine = [kind for kind in kinds if kind.answer is answer and not math.isnan(kind.effect.estimate)]
+    return max(
+        mine, key=lambda kind: (round(abs(kind.effect.estimate), 9), kind.effect.estimate), default=None
+    )
+
+
+def _exemplars(
+    evidence: Evidence, cell: Cell, kind: Kind | None, count: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Samples that the kind of backgrounds moves most, and least or the other way."""
+    if kind is None:
+        return (), ()
+    moved = evidence.moved(cell, kind.group, kind.value) * (-1.0 if kind.effect.estimate < 0 else 1.0)
+    ordered = moved.sort_index().sort_values(ascending=False, kind="stable")
+    half = len(ordered) // 2
+    strongest = [str(sample) for sample in ordered.index[: min(count, len(ordered) - half)]]
+    weakest = [str(sample) for sample in ordered.index[::-1][: min(count, half)]]
+    return tuple(strongest), tuple(weakest)
+
+
+def _title(evidence: Evidence, weighed: Weighed, kind: Kind | None, answer: Answer, policy: Policy) -> str:
+    about, name, share = wording.where(weighed), wording.region(weighed), wording.share(weighed)
+    start = f"{about}, put on other samples' backgrounds, "
+    if kind is None:
+        return f"{start}it cannot be said whether the score follows {name}: too few donors of each kind were met; {share}."
+    whose = f"{kind.group} is {kind.value}" if kind.group != "label" else f"label is {kind.value}"
+    if answer is Answer.YES:
+        side = "higher" if kind.effect.estimate >= 0 else "lower"
+        size = wording.size(kind.effect)
+        return (
+            f"{about}, the same object scores {size} {side} on backgrounds whose {whose} than on the others"
+            f"{_spread(evidence, weighed)}; {share}."
+        )
+    moves = wording.signed(kind.effect)
+    if answer is Answer.NO:
+        return (
+            f"{about}, the score does not follow {name}: on backgrounds whose {whose} the same object scores {moves} "
+            f"against the others{_spread(evidence, weighed)}; {share}."
+        )
+    few = kind.effect.n < policy.least_samples or math.isnan(kind.effect.low)
+    why = (
+        f"only {kind.effect.n} samples can be used"
+        if few
+        else f"the same object scores {moves} against the others on backgrounds whose {whose}, and the interval holds both "
+        f"more and less than {policy.least_shift:g} SD"
+    )
+    return f"{about}, it cannot be said whether the score follows {name}: {why}; {share}."
+
+
+def _spread(evidence: Evidence, weighed: Weighed) -> str:
+    spread = evidence.effect(SPREAD, EXCHANGE, weighed.cell)
+    if spread is None or math.isnan(spread.estimate):
+        return ""
+    return f"; from one background to another it varies by {spread.estimate:.2f} SD"
+
+
+def _advice(weighed: Weighed, status: Status) -> str:
+    name = wording.region(weighed)
+    if status == "issue":
+        return (
+            f"Collect images in which {name} contradicts the class, or train with objects on exchanged backgrounds; look "
+            "at the exemplars first."
+        )
+    if status == "insufficient":
+        return (
+            "Add images, and more of each kind of background: the backgrounds are what limits the interval."
+        )
+    if status == "tip":
+        return "Nothing has to be done; do not show these maps as proof of a shortcut."
+    return "Nothing has to be done."
+
+
+def _not_applicable(evidence: Evidence, region: str) -> Finding:
+    name = " and ".join(region.split("+"))
+    objects = [of for of, role in evidence.roles.items() if role == "object"]
+    why = (
+        f"no image has {' and '.join(objects[0].split('+'))} in a shape that could be cut out of it (a small part of the "
+        "image, apart from the attribute)"
+        if objects
+        else "no region is annotated as the object, which would have to be cut out"
+    )
+    return Finding(
+        code=BACKGROUND_USED.id,
+        title=f"{name[0].upper()}{name[1:]} leaves no room for control edits, and objects were not put on other backgrounds: {why}.",
+        status="not_applicable",
+        rung=None,
+        severity=0.0,
+        target_class=None,
+        region=region,
+        role="attribute",
+        group={},
+        effect=None,
+        evidence={},
+        answers={},
+        samples=(),
+        counter_samples=(),
+        advice="Annotate the object (roles.object), and leave audit.intervention.exchange on.",
+    )
