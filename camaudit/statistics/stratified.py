@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
+from camaudit.statistics.moments import Moments, limits
 from camaudit.statistics.rates import PERMUTATIONS, Z, difference, rate, shuffles
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ def mean_difference(
 ) -> Difference:
     """Difference of two means within strata, as Welch's of each.
 
-    The interval is Student's with the degrees of freedom of Welch (1947) and Satterthwaite; where subjects are given, the
-    variance is that of the sums of their influences, and subjects count in place of values. p is a permutation's within
+    The interval is that of `camaudit.statistics.moments.limits` with the degrees of freedom of Welch (1947) and
+    Satterthwaite and the skewness of the influences on the difference; where subjects are given, variance and skewness are
+    those of the sums of their influences, and subjects count in place of values. p is a permutation's within
     strata of the same studentised difference (Janssen 1997), which keeps its size where the groups' spreads differ.
 
     Args:
@@ -83,16 +84,17 @@ def mean_difference(
     apart = means[1::2] - means[::2]
     estimate = float(shares @ apart)
     influence = np.where(second, 1.0, -1.0) * shares[blocks] * (values - means[cells]) / counts[cells]
-    error, freedom = _error(influence, cells, subjects)
+    error, freedom, askew = _error(influence, cells, subjects)
     by_name = {str(name): float(of) for name, of in zip(names, apart, strict=True)}
     if not error > 0:
         return Difference(
             estimate, estimate, estimate, 1.0 if estimate == 0 else math.nan, len(values), by_name
         )
-    reach = float(student.ppf(0.975, freedom)) * error
+    found = [np.array([of]) for of in (len(values), len(values), freedom + 1, estimate, error, askew)]
+    low, high = (float(end[0]) for end in limits(Moments(*found)))
     rows = int(np.clip(_PERMUTED // len(values), 199, permutations)) if permutations > 199 else permutations
     p = _permutation(values, second, blocks, subjects, shares, seed=seed, count=rows)
-    return Difference(estimate, estimate - reach, estimate + reach, p, len(values), by_name)
+    return Difference(estimate, low, high, p, len(values), by_name)
 
 
 def rate_difference(
@@ -182,8 +184,8 @@ def _weights(
 
 def _error(
     influence: NDArray[np.float64], cells: NDArray[np.int64], subjects: NDArray[np.object_] | None
-) -> tuple[float, float]:
-    """Standard error of a sum of influences, and its degrees of freedom by Satterthwaite."""
+) -> tuple[float, float, float]:
+    """Standard error of a sum of influences, its degrees of freedom by Satterthwaite, and how far it is askew."""
     own = np.arange(influence.size)
     if subjects is not None:
         own, names = pd.factorize(subjects)
@@ -198,7 +200,10 @@ def _error(
     across = table.groupby("own")["influence"].sum()
     together = float((across**2).sum()) / max(float((inside**2).sum()), 1e-300)
     freedom = whole**2 / float((parts**2 / (several - 1)).sum()) if whole > 0 else math.nan
-    return math.sqrt(whole * together), freedom
+    largest = float(np.abs(across).max())
+    scaled = np.sort(across.to_numpy() / largest) if largest > 0 else np.zeros(1)
+    askew = float((scaled**3).sum()) / max(float((scaled**2).sum()), 1.0) ** 1.5
+    return math.sqrt(whole * together), freedom, askew
 
 
 def _permutation(
@@ -246,6 +251,38 @@ def _studentised(
         found: NDArray[np.float64] = apart / np.sqrt(spread @ shares**2)
     # no spread on either side: as far apart as can be, or not at all
     return np.where(np.isnan(found), np.where(apart > 0, np.inf, 0.0), found)
+
+
+def class_means(
+    changes: Mapping[str, NDArray[np.float64]],
+    labels: NDArray[np.object_],
+    subjects: NDArray[np.object_] | None = None,
+    *,
+    seed: int,
+    permutations: int = PERMUTATIONS,
+) -> dict[str, Difference]:
+    """For every class, how far a change of the images moves its margin, weighed as `class_differences` does.
+
+    The change is paired: each image is compared with itself. Arguments and result as of `class_differences`.
+
+    Args:
+        changes: by class (n,) margin after minus before; NaN are left out.
+        labels: (n,) class of each image.
+        subjects: (n,) or None.
+        seed: of the permutations.
+        permutations: their number.
+    """
+    n = len(labels)
+    pair = np.arange(n).astype(object) if subjects is None else subjects
+    both = {name: np.r_[np.where(np.isfinite(of), 0.0, np.nan), of] for name, of in changes.items()}
+    return class_differences(
+        both,
+        np.repeat([False, True], n),
+        np.r_[labels, labels],
+        np.r_[pair, pair],
+        seed=seed,
+        permutations=permutations,
+    )
 
 
 def class_differences(
