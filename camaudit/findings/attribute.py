@@ -35,7 +35,7 @@ def attribute_finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding
         region=cell.region,
         role=cell.role,
         group={cell.group: cell.value} if cell.group else {},
-        effect=moved if rung == "used" or weighed.excess is None else weighed.excess,
+        effect=moved if status == "issue" or weighed.excess is None else weighed.excess,
         evidence=weighed.effects,
         answers=weighed.answers,
         samples=shown,
@@ -47,7 +47,7 @@ def attribute_finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding
 def _status(weighed: Weighed) -> tuple[Status, Rung | None]:
     seen, followed = weighed.seen, weighed.followed
     if followed is Answer.YES:
-        return "issue", "used"
+        return "issue", "harms" if weighed.pays is Answer.YES else "used"
     if seen is Answer.YES:
         # looked at: a tip where it is not used, or where nobody asked; undecided otherwise
         return ("insufficient" if followed is Answer.OPEN else "tip"), "attended"
@@ -61,7 +61,7 @@ def _title(weighed: Weighed, status: Status, policy: Policy) -> str:
     moved, followed = weighed.moved, weighed.followed
     if status == "issue" and moved is not None:
         follows = wording.follows(moved)
-        return f"{about}, editing {name} away {follows} more than editing as much elsewhere does; {share}."
+        return f"{about}, editing {name} away {follows} more than editing as much elsewhere does{wording.pays(weighed)}; {share}."
     if followed is Answer.OPEN:
         why = wording.undecided(weighed, policy)
         return f"{about}, it cannot be said whether the model uses {name}: {why}; {share}."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from camaudit.findings import wording
 from camaudit.findings.codes import BACKGROUND_USED
-from camaudit.findings.ladder import Answer, beyond
+from camaudit.findings.ladder import Answer, follows
 from camaudit.findings.weighing import weigh
 from camaudit.statistics.exchanges import EXCHANGE, SPREAD
 from camaudit.types import Effect, Finding
@@ -89,7 +89,7 @@ def _finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
 
 
 def _kind(group: str, value: str, effect: Effect, policy: Policy) -> Kind:
-    return Kind(group, value, effect, beyond(effect, policy.least_shift, policy))
+    return Kind(group, value, effect, follows(effect, policy))
 
 
 def _answer(kinds: Sequence[Kind]) -> Answer:
@@ -145,7 +145,7 @@ def _title(evidence: Evidence, weighed: Weighed, kind: Kind | None, answer: Answ
         f"only {kind.effect.n} samples can be used"
         if few
         else f"the same object scores {moves} against the others on backgrounds whose {whose}, and the interval holds both "
-        f"more and less than {policy.least_shift:g} SD"
+        f"less than {policy.least_shift:g} SD and more than {policy.most_shift:g} SD"
     )
     return f"{about}, it cannot be said whether the score follows {name}: {why}; {share}."
 

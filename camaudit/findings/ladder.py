@@ -39,13 +39,29 @@ def attended(excess: Effect | None, policy: Policy) -> Answer:
     return Answer.NO if excess.high < policy.least_excess else Answer.OPEN
 
 
-def beyond(effect: Effect, least: float, policy: Policy) -> Answer:
-    """Does an effect, up or down, exceed a threshold?"""
+def follows(effect: Effect, policy: Policy) -> Answer:
+    """Does the score follow other backgrounds, up or down? The sizes are those of a shift, see `used`."""
     if effect.n < policy.least_samples or math.isnan(effect.low):
         return Answer.OPEN
-    if max(effect.low, -effect.high) > least and effect.q <= policy.level:
+    if max(effect.low, -effect.high) > policy.least_shift and effect.q <= policy.level:
         return Answer.YES
-    return Answer.NO if max(abs(effect.low), abs(effect.high)) < least else Answer.OPEN
+    return Answer.NO if max(-effect.low, effect.high) < policy.most_shift else Answer.OPEN
+
+
+def harms(gain: Effect | None, policy: Policy) -> Answer:
+    """Is the model right more often once an attribute is edited away?
+
+    Args:
+        gain: what the edit takes from the accuracy, beyond the controls: below zero where it makes more images right.
+        policy: the thresholds.
+    """
+    if gain is None:
+        return Answer.UNASKED
+    if gain.n < policy.least_samples or math.isnan(gain.low):
+        return Answer.OPEN
+    if gain.high < 0 and gain.q <= policy.level:
+        return Answer.YES
+    return Answer.NO if gain.low > -policy.least_gap else Answer.OPEN
 
 
 def used(shift: Effect | None, response: Effect | None, policy: Policy) -> Answer:

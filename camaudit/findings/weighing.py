@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from camaudit.findings.ladder import Answer, attended, used
+from camaudit.findings.ladder import Answer, attended, harms, used
 
 if TYPE_CHECKING:
     from camaudit.findings.evidence import Cell, Evidence
@@ -27,6 +27,9 @@ class Weighed:
         moved: of shift and response the one that answers whether the region is used, or leaves it open.
         seen: whether the region is attended.
         followed: whether it is used.
+        gain: what editing it away takes from the accuracy, by label where the run has that target; None where nothing was
+            edited.
+        pays: whether the model is right more often without it; only of an attribute that is used.
     """
 
     cell: Cell
@@ -37,17 +40,20 @@ class Weighed:
     moved: Effect | None
     seen: Answer
     followed: Answer
+    gain: Effect | None
+    pays: Answer
 
     @property
     def effects(self) -> dict[str, Effect]:
         """One effect for each rung that was examined."""
-        pairs = (("attended", self.excess), ("used", self.moved))
+        gain = self.gain if self.pays is not Answer.UNASKED else None
+        pairs = (("attended", self.excess), ("used", self.moved), ("harms", gain))
         return {rung: effect for rung, effect in pairs if effect is not None}
 
     @property
     def answers(self) -> dict[str, Said]:
         """The answer of each rung that was examined."""
-        pairs = (("attended", self.seen), ("used", self.followed))
+        pairs = (("attended", self.seen), ("used", self.followed), ("harms", self.pays))
         return {rung: answer.said for rung, answer in pairs if answer is not Answer.UNASKED}
 
 
@@ -57,6 +63,7 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
     shift = evidence.edited("shift", cell)
     response = evidence.edited("response", cell)
     followed = used(shift, response, policy)
+    gain = _gain(evidence, cell)
     return Weighed(
         cell=cell,
         target=evidence.target,
@@ -66,7 +73,15 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
         moved=_telling(shift, response, followed, policy),
         seen=attended(excess, policy),
         followed=followed,
+        gain=gain,
+        pays=harms(gain, policy) if cell.role == "attribute" and followed is Answer.YES else Answer.UNASKED,
     )
+
+
+def _gain(evidence: Evidence, cell: Cell) -> Effect | None:
+    by_label = evidence.edited("accuracy", cell, target="label")
+    found = by_label or evidence.edited("accuracy", cell)
+    return None if found is None or found.n == 0 else found  # nothing is right or wrong without a label
 
 
 def _telling(

@@ -74,6 +74,15 @@ def moves(effect: Effect) -> str:
     return f"changes the score{either} by {signed(effect)} beyond the controls"
 
 
+def pays(weighed: Weighed) -> str:
+    """What the attribute costs, as the continuation of a sentence; nothing where that was not shown."""
+    gain = weighed.gain
+    if gain is None or weighed.pays is not Answer.YES:
+        return ""
+    least, most = -gain.high, -gain.low
+    return f", and {-gain.estimate:.0%} more of the images are right without it ({least:.0%} to {most:.0%})"
+
+
 def undecided(weighed: Weighed, policy: Policy) -> str:
     """Why it cannot be said whether the score follows."""
     moved, excess = weighed.moved, weighed.excess

@@ -25,7 +25,7 @@ CODED = ("sample", *BLOCK, "target_class")
 COLUMNS = (*KEYS, "estimate", "low", "high", "p", "q", "n")
 MINIMUM = 10  # units; below, an interval is not worth its name
 TESTED = frozenset(
-    {"excess", "shift", "response"}
+    {"excess", "shift", "response", "accuracy"}
 )  # metrics that are zero where there is nothing; others have no such null
 BOUNDS = {
     **dict.fromkeys(
