@@ -73,15 +73,12 @@ def rows(result: Experiment) -> list[tuple[str, ...]]:
                     else _interval(_effect(result.comparison.effects, metric, "gradcam", region), metric),
                 )
             )
-        for metric, name in (
-            ("shift", "shift of the margin when blurred, SD"),
-            ("response", "its size, up or down, SD"),
-        ):
+        for fill in result.biased.config["audit"]["intervention"]["fills"]:
             found.append(
                 (
-                    f"  {name}",
-                    *(_interval(_effect(run.effects, metric, "blur", region), metric) for run in runs),
-                    _interval(_effect(result.comparison.effects, metric, "blur", region), metric),
+                    f"  shift of the margin when edited ({fill}), SD",
+                    *(_interval(_effect(run.effects, "shift", fill, region), "shift") for run in runs),
+                    _interval(_effect(result.comparison.effects, "shift", fill, region), "shift"),
                 )
             )
     return found
