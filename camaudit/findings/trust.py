@@ -26,6 +26,11 @@ CORRELATION = "correlation"
 
 _WEIGHTS = ("head", "half", "all", "late", "early")
 _CORRELATIONS = ("noise", *_WEIGHTS, "other_class", "agreement")
+_CURVES = {"deletion": -1, "insertion": 1, "road": -1}
+"""Of each curve whether more (1) or less (-1) of it is good."""
+_BASELINES = ("random", "centre")
+_AGAINST = frozenset({"counterfactual_gradcam"})
+"""Methods whose maps show what speaks against a class: without it the score rises."""
 _MOST_EMPTY = 0.5
 _SAID: dict[Answer, Said] = {Answer.YES: "yes", Answer.NO: "no", Answer.OPEN: "open"}
 
@@ -122,11 +127,26 @@ def trust_finding(trust: Trust, policy: Policy) -> Finding:
 
 
 def _trust(method: str, rows: pd.DataFrame, policy: Policy) -> Trust:
-    effects = {str(check): _effect(str(check), of, policy) for check, of in rows.groupby("check", sort=False)}
-    answer, reasons = _decided(effects, policy)
+    parts = {str(check): of for check, of in rows.groupby("check", sort=False)}
+    parts = {check: of for check, of in parts.items() if check.split("_")[0] not in _CURVES} | _gains(parts)
+    effects = {check: _effect(check, of, policy) for check, of in parts.items()}
+    answer, reasons = _decided(method, effects, policy)
     head = rows[(rows["check"] == "head") & rows["value"].notna()]
     ranked = head.sort_values("value", ascending=False, kind="stable")["sample"]
     return Trust(method, effects, answer, reasons, tuple(str(name) for name in ranked))
+
+
+def _gains(parts: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """By ``deletion_over_random`` and the like, how much better each map does than what is no map; above 0 is good."""
+    found = {}
+    for curve, good in _CURVES.items():
+        for baseline in _BASELINES:
+            other = parts.get(f"{curve}_{baseline}")
+            if curve in parts and other is not None:
+                pairs = parts[curve].merge(other[["sample", "draw", "value"]], on=["sample", "draw"])
+                gain = good * (pairs["value_x"] - pairs["value_y"])
+                found[f"{curve}_over_{baseline}"] = pairs.assign(value=gain)
+    return found
 
 
 def _effect(check: str, rows: pd.DataFrame, policy: Policy) -> Effect:
@@ -146,9 +166,10 @@ def _effect(check: str, rows: pd.DataFrame, policy: Policy) -> Effect:
     return Effect(CORRELATION, estimate, low, high, math.nan, math.nan, n)
 
 
-def _decided(effects: Mapping[str, Effect], policy: Policy) -> tuple[Answer, tuple[str, ...]]:
+def _decided(method: str, effects: Mapping[str, Effect], policy: Policy) -> tuple[Answer, tuple[str, ...]]:
     """The rule: what fails a method, and what it takes to pass."""
-    failed = tuple(filter(None, (_knows_no_class(effects), _empty(effects))))
+    worse = "" if method in _AGAINST else _worse_than_random(effects)
+    failed = tuple(filter(None, (_knows_no_class(effects), _empty(effects), worse)))
     if failed:
         return Answer.NO, failed
     open_ = tuple(filter(None, (_too_few(effects, policy), _undecided(effects), _perhaps_empty(effects))))
@@ -169,6 +190,13 @@ def _empty(effects: Mapping[str, Effect]) -> str:
     if empty is None or not empty.low > _MOST_EMPTY:
         return ""
     return f"{empty.estimate:.0%} of them are empty ({empty.low:.0%} to {empty.high:.0%})"
+
+
+def _worse_than_random(effects: Mapping[str, Effect]) -> str:
+    gains = [effects.get(f"{curve}_over_random") for curve in ("deletion", "insertion")]
+    if not all(gain is not None and gain.high < 0 for gain in gains):
+        return ""
+    return "the score follows random places more than what they mark, when it is taken away and when it is given back"
 
 
 def _too_few(effects: Mapping[str, Effect], policy: Policy) -> str:

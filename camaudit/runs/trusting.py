@@ -7,6 +7,7 @@ takes at most 30 % of the passes of the whole run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,13 +18,25 @@ from camaudit.data import batches
 from camaudit.errors import ModelError
 from camaudit.explain import get_method
 from camaudit.explain.registry import MANY_PASSES
-from camaudit.explain.targets import Classes, Contrast
-from camaudit.measure.trust import Question, Randomised, changes_of, check_maps, find_stages
+from camaudit.explain.targets import Classes, Contrast, Seen
+from camaudit.measure.faithfulness import Asking
+from camaudit.measure.trust import (
+    Question,
+    Randomised,
+    changes_of,
+    check_faithfulness,
+    check_maps,
+    find_stages,
+    passes_of_faithfulness,
+)
 from camaudit.models import class_indices
 from camaudit.models.layers import evaluating
+from camaudit.runs.job import batch_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from camaudit.explain.targets import Target
     from camaudit.measure.trust import Found, Stage
@@ -34,6 +47,8 @@ COLUMNS = ("sample", "method", "check", "value", "draw")
 SHARE = 0.3
 LEAST, MOST = 10, 100
 """Images: with fewer nothing is decided, and more would tell little more."""
+EDITED = 20
+"""Images, at most, of which pixels are taken away by the ranks of a map: each takes many passes."""
 _CALLS = 8  # passes: what is predicted, the maps, under noise, under five changes of the weights
 _MANY = 100  # passes of a method that runs the model again and does not say how often
 _DRAWS = (
@@ -48,28 +63,39 @@ class Plan:
 
     Attributes:
         images: whose maps are examined; 0 where too few would be.
+        edited: of how many of them pixels are taken away too.
         passes: of the rest of the run, in forward passes of one image.
     """
 
     images: int
+    edited: int
     passes: int
 
 
 def plan(job: Job, samples: pd.DataFrame, measurements: pd.DataFrame) -> Plan:
     """How many images are examined, by the passes that the run's other stages took."""
     once = passes_of_maps(job.config.audit.methods)
-    edited = measurements[
+    edits = measurements[
         (measurements["metric"] == "shift_region")
         & (measurements["target"] == job.targets[0].id)
         & measurements["value"].notna()
     ]
-    passes = len(samples) * once + len(edited) * (1 + job.config.audit.intervention.controls)
+    passes = len(samples) * once + len(edits) * (1 + job.config.audit.intervention.controls)
     budget = SHARE / (1 - SHARE) * passes
     asked = job.config.audit.trust.samples
+    each = passes_of_faithfulness(*_asked(job))
     if asked != "auto":
-        return Plan(min(asked, len(samples)), passes)
+        images = min(asked, len(samples))
+        return Plan(images, min(EDITED, images), passes)
     images = min(MOST, len(samples), int(budget / (_CALLS * once)))
-    return Plan(images if images >= LEAST else 0, passes)
+    edited = min(EDITED, images, int((budget - images * _CALLS * once) / each))
+    return Plan(images if images >= LEAST else 0, edited if min(images, edited) >= LEAST else 0, passes)
+
+
+def _asked(job: Job) -> tuple[int, int]:
+    """How many methods there are, and on how many grids their maps lie."""
+    methods = [get_method(name) for name in job.config.audit.methods]
+    return len(methods), len({method.grid for method in methods})
 
 
 def passes_of_maps(methods: Sequence[str]) -> int:
@@ -94,12 +120,15 @@ def examine(job: Job, samples: pd.DataFrame, measurements: pd.DataFrame) -> pd.D
         samples: the run's samples.
         measurements: the run's measurements.
     """
-    count = plan(job, samples, measurements).images
-    chosen = _chosen(samples, count, job.config.audit.seed)
-    found = [job.data.sample(name) for name in chosen]
+    takes = plan(job, samples, measurements)
+    drawn = _drawn(samples, takes.images, job.config.audit.seed)
+    edited = frozenset(drawn[: takes.edited])
+    chosen = samples.loc[samples["sample"].isin(drawn), "sample"]  # in the order of the dataset
+    found = [job.data.sample(str(name)) for name in chosen]
     listed = [sample for sample in found if sample is not None]
     rows = max(1, min(_ROWS, len(listed) // _DRAWS))
     frames: list[pd.DataFrame] = []
+    kept: list[_Kept] = []
     copy: Randomised | None = None
     changes: Mapping[str, Sequence[Stage]] | None = None
     for batch in batches(listed, job.model.preprocessing, {}, rows):
@@ -109,11 +138,54 @@ def examine(job: Job, samples: pd.DataFrame, measurements: pd.DataFrame) -> pd.D
         if changes is None:
             copy, changes = _randomised(job, images)
         seed = job.config.audit.seed + batch.index
-        question = _question(job, images, batch.samples, seed)
-        numbers, _ = check_maps(job.model.module, images, question, changes, copy, seed=seed)
-        frames.append(_tidy(numbers, batch.samples, batch.index))
+        classes = _classes(job, images, batch.samples)
+        question = _question(job, classes, seed)
+        numbers, maps = check_maps(job.model.module, images, question, changes, copy, seed=seed)
+        frames.append(_tidy(numbers, [sample.id for sample in batch.samples], batch.index))
+        for place, sample in enumerate(batch.samples):
+            if sample.id in edited:
+                own = {name: of[place] for name, of in maps.items()}
+                kept.append(_Kept(sample.id, batch.index, images[place], classes[place], own))
         job.progress.update("trust", min((batch.index + 1) * rows, len(listed)), len(listed))
+    frames += _faithfulness(job, kept)
     return pd.concat(frames, ignore_index=True) if frames else empty()
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A sample whose pixels are to be taken away.
+
+    Attributes:
+        sample: its id.
+        draw: the random networks it was held against.
+        image: as the model takes it.
+        explained: the class whose score is explained, of a contrast the first.
+        maps: by method, (h, w).
+    """
+
+    sample: str
+    draw: int
+    image: torch.Tensor
+    explained: torch.Tensor
+    maps: Mapping[str, torch.Tensor]
+
+
+def _faithfulness(job: Job, kept: Sequence[_Kept]) -> list[pd.DataFrame]:
+    size = batch_size(job.config, job.device)
+    frames = []
+    for start in range(0, len(kept), size):
+        part = kept[start : start + size]
+        explained = _scalar(job, job.targets[0], torch.stack([one.explained for one in part]))
+        asking = Asking(
+            images=torch.stack([one.image for one in part]),
+            confidence=partial(_confidence, job, explained),
+            seed=job.config.audit.seed,
+            chunk=size,
+        )
+        maps = {name: torch.stack([one.maps[name] for one in part]) for name in part[0].maps}
+        draws = np.array([one.draw for one in part])
+        frames.append(_tidy(check_faithfulness(maps, asking), [one.sample for one in part], draws))
+    return frames
 
 
 def empty() -> pd.DataFrame:
@@ -122,13 +194,12 @@ def empty() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=kinds.get(name, object)) for name in COLUMNS})
 
 
-def _chosen(samples: pd.DataFrame, count: int, seed: int) -> list[str]:
-    """Random samples in the order of the dataset; of each subject one, then of each another, until there are enough."""
+def _drawn(samples: pd.DataFrame, count: int, seed: int) -> list[str]:
+    """Random samples: of each subject one, then of each another, until there are enough."""
     drawn = samples.iloc[np.random.default_rng(seed).permutation(len(samples))]
-    alone = drawn["subject"].isna()
-    turn = drawn.groupby("subject", sort=False).cumcount().where(~alone, 0)
+    turn = drawn.groupby("subject", sort=False).cumcount().where(drawn["subject"].notna(), 0)
     first = drawn.loc[turn.sort_values(kind="stable").index].head(count)
-    return [str(name) for name in first.sort_index()["sample"]]
+    return [str(name) for name in first["sample"]]
 
 
 def _randomised(job: Job, images: torch.Tensor) -> tuple[Randomised | None, dict[str, list[Stage]]]:
@@ -142,18 +213,23 @@ def _randomised(job: Job, images: torch.Tensor) -> tuple[Randomised | None, dict
     return copy, changes_of(find_stages(job.model.module, images[:1]))
 
 
-def _question(job: Job, images: torch.Tensor, samples: Sequence[Sample], seed: int) -> Question:
-    """What is explained in a batch, fixed, and another class of the same images, drawn at random."""
-    model, target = job.model, job.targets[0]
+def _classes(job: Job, images: torch.Tensor, samples: Sequence[Sample]) -> torch.Tensor:
+    """The class whose score is explained in each sample, of a contrast the first."""
+    model = job.model
     with evaluating(model.module), torch.inference_mode():
         logits = model.scores(model.module(images)).float()
     labels = [sample.label for sample in samples]
-    own = class_indices(target, logits, labels, model.classes, task=model.task)
-    draw = torch.Generator().manual_seed(seed)
+    return class_indices(job.targets[0], logits, labels, model.classes, task=model.task).clone()
+
+
+def _question(job: Job, own: torch.Tensor, seed: int) -> Question:
+    """What is explained in a batch, fixed, and another class of the same images, drawn at random."""
+    model, target = job.model, job.targets[0]
     count = len(model.classes)
     other = None
     if count > 1:
-        further = torch.randint(1, count, (len(samples),), generator=draw).to(own.device)
+        draw = torch.Generator().manual_seed(seed)
+        further = torch.randint(1, count, (len(own),), generator=draw).to(own.device)
         other = (own + further) % count
     return Question(
         methods=job.config.audit.methods,
@@ -162,6 +238,28 @@ def _question(job: Job, images: torch.Tensor, samples: Sequence[Sample], seed: i
         layer=model.target_layer or "auto",
         reference="hooks" in model.gives,
     )
+
+
+def _confidence(job: Job, explained: Target, images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """The probability of what is explained, of a contrast that of the first class against the second: (n,).
+
+    A regression has none: there it is the output itself.
+
+    Args:
+        job: the audit.
+        explained: the score, of the samples of a batch.
+        images: variants of them, as the model takes them, (n, channels, height, width).
+        rows: of each image the place of its sample, (n,).
+    """
+    model, task = job.model, job.model.task
+    with evaluating(model.module), torch.inference_mode():
+        output = model.module(images)
+        value = explained.value(Seen(output, rows, {})).double()
+        if task == "regression":
+            return value
+        if job.targets[0].kind == "contrast" or task == "multilabel":
+            return value.sigmoid()
+        return (value - model.scores(output).double().logsumexp(1)).exp()
 
 
 def _scalar(job: Job, target: OutputTarget, own: torch.Tensor) -> Target:
@@ -181,10 +279,15 @@ def _other(job: Job, target: OutputTarget, own: torch.Tensor, other: torch.Tenso
     return Contrast(second, Classes(own, job.model.scores))
 
 
-def _tidy(found: Found, samples: Sequence[Sample], draw: int) -> pd.DataFrame:
-    names = [sample.id for sample in samples]
-    frames = [
-        pd.DataFrame({"sample": names, "method": method, "check": check, "value": values, "draw": draw})
-        for (method, check), values in sorted(found.items())
-    ]
-    return pd.concat(frames, ignore_index=True)[list(COLUMNS)]
+def _tidy(found: Found, samples: Sequence[str], draw: int | NDArray[np.int64]) -> pd.DataFrame:
+    keys, values = zip(*sorted(found.items()), strict=True)
+    many, one = len(samples), len(keys)
+    return pd.DataFrame(
+        {
+            "sample": np.tile(np.array(samples, dtype=object), one),
+            "method": np.repeat(np.array([method for method, _ in keys], dtype=object), many),
+            "check": np.repeat(np.array([check for _, check in keys], dtype=object), many),
+            "value": np.concatenate(values),
+            "draw": np.tile(np.broadcast_to(draw, many), one),
+        }
+    )[list(COLUMNS)]
