@@ -1,0 +1,134 @@
+"""Which models are audited, on what, in which order."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from benchmarks.planted.catalogue import Portion
+    from benchmarks.planted.composing import Task
+    from benchmarks.planted.networks import Family
+    from benchmarks.planted.sets import Masks
+    from benchmarks.planted.shortcuts import Name
+
+STRENGTHS: Final = (50, 60, 70, 80, 90, 95, 100)
+AUDITED: Final = 300  # images, unless said otherwise
+TWINS: Final = 600  # pairs that tell the truth; the audited images are the first of them
+POOL: Final = 800  # training pairs of a station
+TRAINING: Final = 600  # of them a model is trained on
+FIRST_REPORTED_SEED: Final = 1000
+
+
+@dataclass(frozen=True)
+class Station:
+    """A test set and the pool that its models are trained on.
+
+    Attributes:
+        task: which task.
+        shortcut: which shortcut.
+        portion: development or reported: whose cut-outs and scenes the test set shows.
+        seed: of both; from 1000 on where it is reported.
+        along: share of the test images, in percent, that go along with the shortcut's association. More than 50 makes a
+            trap of models trained at 50: the attribute goes with the label, and nobody has learnt it.
+    """
+
+    task: Task
+    shortcut: Name
+    portion: Portion
+    seed: int
+    along: int = 50
+
+    @property
+    def id(self) -> str:
+        """Such as ``waterbird-patch-reported-1000-50``."""
+        return "-".join(str(value) for value in asdict(self).values())
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model and how it is audited.
+
+    Attributes:
+        family: how it is trained.
+        strength: share of its training images, in percent, that go along with the shortcut's association.
+        seed: of its training.
+        images: how many are audited.
+        masks: how well they are annotated.
+    """
+
+    family: Family
+    strength: int
+    seed: int
+    images: int = AUDITED
+    masks: Masks = "exact"
+
+    @property
+    def id(self) -> str:
+        """Such as ``frozen-95-0-300-exact``."""
+        return "-".join(str(value) for value in asdict(self).values())
+
+
+_LOCAL: Final[tuple[tuple[Task, Name], ...]] = (
+    ("waterbird", "background"),
+    ("waterbird", "patch"),
+    ("nurse", "head"),
+    ("waterbird", "watermark"),
+    ("waterbird", "object"),
+    ("waterbird", "frame"),
+    ("mammal", "patch"),
+    ("nurse", "watermark"),
+)
+_GLOBAL: Final[tuple[tuple[Task, Name], ...]] = (
+    ("waterbird", "blur"),
+    ("mammal", "tint"),
+    ("waterbird", "jpeg"),
+    ("nurse", "blur"),
+)
+_TRAPS: Final[tuple[tuple[Task, Name], ...]] = (("waterbird", "watermark"), ("mammal", "patch"), ("nurse", "head"))
+
+Plan = list[tuple[Station, list[Job]]]
+
+
+def whole(portion: Portion = "reported") -> Plan:
+    """Every model of the committed table, the ones that matter most first."""
+    seed = FIRST_REPORTED_SEED if portion == "reported" else 0
+
+    def stations(kinds: tuple[tuple[Task, Name], ...], along: int = 50) -> list[Station]:
+        return [Station(task, name, portion, seed, along) for task, name in kinds]
+
+    first = [("frozen", 50, 0), ("frozen", 95, 0), ("cnn", 50, 0), ("cnn", 95, 0), ("frozen", 80, 0)]
+    second = [
+        *(("frozen", 50, 1), ("frozen", 100, 0), ("frozen", 60, 0), ("frozen", 90, 0)),
+        *(("cnn", 60, 0), ("cnn", 100, 0), ("cnn", 50, 1), ("tuned", 50, 0), ("tuned", 95, 0)),
+    ]
+    third = [
+        *(("frozen", 70, 0), ("cnn", 70, 0), ("cnn", 80, 0), ("cnn", 90, 0), ("tuned", 80, 0)),
+        *(("frozen", 50, 2), ("frozen", 60, 1), ("frozen", 95, 1), ("frozen", 80, 1), ("vit", 50, 0), ("vit", 95, 0)),
+    ]
+    nulls = [("frozen", 50, 0), ("cnn", 50, 0), ("frozen", 50, 1), ("cnn", 50, 1), ("tuned", 50, 0), ("frozen", 50, 2)]
+    every = stations(_LOCAL) + stations(_GLOBAL)
+    plan: Plan = [(one, [Job(*job) for job in first]) for one in every]
+    plan += [(one, [Job(*job) for job in nulls]) for one in stations(_TRAPS, along=90)]
+    plan += [(one, [Job(*job) for job in second]) for one in every]
+    plan += [(one, varied()) for one in stations((("waterbird", "patch"), ("nurse", "head")))]
+    plan += [(one, [Job(*job) for job in third]) for one in every]
+    return plan
+
+
+def varied() -> list[Job]:
+    """Two models, one with and one without a shortcut, by the number of images and by how well they are annotated."""
+    models = (("frozen", 95, 0), ("frozen", 50, 0), ("cnn", 95, 0), ("cnn", 50, 0))
+    jobs = [Job(*model, masks=masks) for masks in _SLOPPY for model in models]
+    return [*jobs, *(Job(*model, images=images) for images in (30, 100, 1000) for model in models)]
+
+
+_SLOPPY: Final[tuple[Any, ...]] = ("dilated", "eroded", "shifted", "boxes", "missing")
+
+
+def quick(portion: Portion = "reported") -> Plan:
+    """A part of it that takes 15 minutes on two cores."""
+    jobs = [Job("frozen", 50, 0), Job("frozen", 95, 0), Job("cnn", 50, 0), Job("cnn", 95, 0)]
+    chosen = (*_LOCAL[:4], *_GLOBAL[:2])
+    seed = FIRST_REPORTED_SEED if portion == "reported" else 0
+    return [(Station(task, name, portion, seed), jobs) for task, name in chosen]
