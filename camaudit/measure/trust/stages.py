@@ -46,7 +46,7 @@ def find_stages(module: nn.Module, inputs: Tensor) -> list[Stage]:
     stages: list[list[str]] = []
     for _, name in sorted(owners, key=lambda of: of[0]):
         weighs = any(of.ndim > 1 for of in module.get_submodule(name).parameters(recurse=False))
-        if not stages or (weighs and not _all_around(name, stages[-1])):
+        if not stages or (weighs and not _all_around(name, [of for of in stages[-1] if of in order])):
             stages.append([])
         stages[-1].append(name)
     return [tuple(stage) for stage in reversed(stages)]
