@@ -289,7 +289,6 @@ CONFIGURATIONS: dict[str, tuple[Break, tuple[str, ...]]] = {
     "batch size true": (setting("audit", "batch_size", value=True), ("audit.batch_size",)),
     "seed negative": (setting("audit", "seed", value=-1), ("audit.seed", "greater than or equal to 0")),
     "seed a number with a point": (setting("audit", "seed", value=1.5), ("audit.seed",)),
-    "resamples": (setting("audit", "resamples", value=10), ("audit.resamples", "2000")),
     "sigma nan": (
         setting("audit", "intervention", value={"sigma": float("nan")}),
         ("audit.intervention.sigma",),

@@ -47,7 +47,9 @@ class InterventionConfig(Section):
     `regions` says what is edited: for ``roles`` all objects together and all attributes together, for ``each`` also every
     one of them alone; an edit and its controls cost a forward pass each, with every fill. `fills` says what an edited
     region becomes; where there are several, all must agree. `exchange`: objects are put on the backgrounds of `donors`
-    other samples each, where an attribute is so large that nothing as large can be edited as a control.
+    other samples each, where an attribute is so large that nothing as large can be edited as a control. `transplant`:
+    attributes are put into images that lack them. `looks`: some whole
+    images are blurred, recoloured and compressed.
     """
 
     enabled: bool = True
@@ -57,6 +59,8 @@ class InterventionConfig(Section):
     sigma: Annotated[float, Field(gt=0)] = 0.08
     exchange: bool = True
     donors: Annotated[int, Field(ge=2, le=50, strict=True)] = 6
+    transplant: bool = True
+    looks: bool = True
 
     @model_validator(mode="after")
     def _distinct(self) -> InterventionConfig:
@@ -87,7 +91,6 @@ class AuditSettings(Section):
     precision: Literal["float32"] = "float32"
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
     batch_size: Positive | Literal["auto"] = "auto"
-    resamples: Annotated[int, Field(ge=2000, strict=True)] = 2000
     intervention: InterventionConfig = InterventionConfig()
     trust: TrustConfig = TrustConfig()
     training: Path | None = None
