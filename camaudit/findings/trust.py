@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from camaudit.findings.codes import MAPS_TRUSTED
+from camaudit.findings.codes import ATTRIBUTE_ATTENDED, ATTRIBUTE_HIDDEN, MAPS_TRUSTED, OBJECT_MISSED
 from camaudit.findings.ladder import Answer
 from camaudit.measure.trust import SAME, randomisation
 from camaudit.statistics import mean_interval, proportion_interval
@@ -26,6 +26,7 @@ CORRELATION = "correlation"
 
 _WEIGHTS = ("head", "half", "all", "late", "early")
 _CORRELATIONS = ("noise", *_WEIGHTS, "other_class", "agreement")
+_FROM_MAPS = {code.id for code in (ATTRIBUTE_ATTENDED, ATTRIBUTE_HIDDEN, OBJECT_MISSED)}
 _CURVES = {"deletion": -1, "insertion": 1, "road": -1}
 """Of each curve whether more (1) or less (-1) of it is good."""
 _BASELINES = ("random", "centre")
@@ -84,8 +85,8 @@ def believed(judged: Sequence[Trust], methods: Sequence[str]) -> str:
 
 
 def with_trust(finding: Finding, trust: Trust | None) -> Finding:
-    """A finding about a region, and what the checks say of the maps it was made from."""
-    if trust is None or finding.status == "not_applicable":
+    """A finding about a region, and what the checks say of the maps it was made from, where it was made from maps."""
+    if trust is None or finding.code not in _FROM_MAPS or finding.status == "not_applicable":
         return finding
     head = trust.effects.get("head")
     believable = finding.rung == "attended" and trust.answer is Answer.YES
