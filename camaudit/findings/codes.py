@@ -26,6 +26,7 @@ OBJECT_MISSED = Code(
     "CAM103", "Does the evidence lie on the object, and does the score follow when it is edited?"
 )
 BACKGROUND_USED = Code("CAM104", "Does the score follow the background, when the object is put on others?")
+ATTRIBUTE_TRANSPLANTED = Code("CAM105", "Does an attribute move the score of images that it is put into?")
 MAPS_TRUSTED = Code("CAM201", "Can a method's maps be believed, on this model and these images?")
 
 GLOBAL_LOOK = Code(
@@ -41,7 +42,14 @@ REVERSAL = Code("CAM403", "Is a group better off over all labels and worse off w
 ASSOCIATION = Code("CAM404", "Does a group go with the label, and is what that predicts also seen?")
 
 _ALL = (
-    *(ATTRIBUTE_ATTENDED, ATTRIBUTE_HIDDEN, OBJECT_MISSED, BACKGROUND_USED, MAPS_TRUSTED),
+    *(
+        ATTRIBUTE_ATTENDED,
+        ATTRIBUTE_HIDDEN,
+        OBJECT_MISSED,
+        BACKGROUND_USED,
+        ATTRIBUTE_TRANSPLANTED,
+        MAPS_TRUSTED,
+    ),
     *(GLOBAL_LOOK, GROUP_UNSEEN, MATCHED_GROUPS),
     *(WORST_GROUP, CONFLICTING, REVERSAL, ASSOCIATION),
 )

@@ -13,6 +13,7 @@ from camaudit.findings.harms import harms_findings
 from camaudit.findings.invisible import invisible_findings
 from camaudit.findings.object import object_finding
 from camaudit.findings.policy import Policy
+from camaudit.findings.transplant import transplant_findings
 from camaudit.findings.trust import believed, trust_finding, trusted, with_trust
 from camaudit.types import Finding
 
@@ -36,6 +37,7 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> list[Finding]:
         if not (cell.region in evidence.without_controls() and evidence.exchanged(cell.region))
     ]
     findings += background_findings(evidence, policy)
+    findings += transplant_findings(evidence, policy)
     findings += [object_finding(evidence, cell, policy) for cell in evidence.cells("object")]
     about = next((of for of in judged if of.method == (evidence.method or evidence.methods[0])), None)
     findings = [with_trust(finding, about) for finding in findings]

@@ -54,6 +54,7 @@ class Evidence:
         methods: the run's attribution methods, in order.
         trust: see `camaudit.types.AuditedRun`; None where nobody asked whether maps can be believed.
         exchanges: see `camaudit.types.AuditedRun`; None where nothing was exchanged.
+        transplants: see there; None where nobody asked.
         seed: of the permutations.
         training: the training set's ``label`` and ``group_NAME`` columns, one row an image; None where no table was named.
     """
@@ -75,6 +76,7 @@ class Evidence:
     exchanges: pd.DataFrame | None = None
 
     def effect(self, metric: str, method: str, cell: Cell, *, target: str | None = None) -> Effect | None:
+    transplants: pd.DataFrame | None = None
         """The effect of one cell, of the deciding target where none is named; None where it was not measured."""
         table = self.effects
         row = table[
@@ -158,6 +160,17 @@ class Evidence:
 
     def values(self, metric: str, method: str, cell: Cell) -> pd.Series:
         """The measurements of one cell by sample, without those that are not defined."""
+    def transplanted(self, cell: Cell) -> pd.DataFrame:
+        """What an attribute did in images of a cell, a row a sample and donor."""
+        table = self.transplants
+        if table is None:
+            return pd.DataFrame(columns=["sample", "had", "shift", "response"])
+        return table[
+            (table["target"] == self.target)
+            & (table["target_class"] == cell.target_class)
+            & (table["region"] == cell.region)
+        ]
+
         table = self.measurements
         rows = table[
             (table["metric"] == metric)

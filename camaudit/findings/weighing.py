@@ -70,7 +70,7 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
         mass=evidence.effect("mass", evidence.method, cell),
         area=evidence.effect("area", evidence.method, cell),
         excess=excess,
-        moved=_telling(shift, response, followed, policy),
+        moved=telling(shift, response, followed, policy),
         seen=attended(excess, policy),
         followed=followed,
         gain=gain,
@@ -84,9 +84,8 @@ def _gain(evidence: Evidence, cell: Cell) -> Effect | None:
     return None if found is None or found.n == 0 else found  # nothing is right or wrong without a label
 
 
-def _telling(
-    shift: Effect | None, response: Effect | None, followed: Answer, policy: Policy
-) -> Effect | None:
+def telling(shift: Effect | None, response: Effect | None, followed: Answer, policy: Policy) -> Effect | None:
+    """Of shift and response the one that gave the answer, or leaves it open."""
     if shift is None or response is None or math.isnan(shift.low) or math.isnan(response.low):
         return shift
     if followed is Answer.YES:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from camaudit.findings.ladder import Answer
 
 if TYPE_CHECKING:
+    from camaudit.findings.evidence import Cell
     from camaudit.findings.policy import Policy
     from camaudit.findings.weighing import Weighed
     from camaudit.types import Effect
@@ -15,21 +16,30 @@ if TYPE_CHECKING:
 
 def where(weighed: Weighed) -> str:
     """The images a cell is about, as the beginning of a sentence."""
-    cell = weighed.cell
+    return about(weighed.target, weighed.cell)
+
+
+def about(target: str, cell: Cell) -> str:
+    """The same of a cell of a target."""
     if not cell.target_class:
-        about = "Over all classes"
-    elif weighed.target == "predicted":
-        about = f"Where the model says {cell.target_class}"
-    elif weighed.target == "label":
-        about = f"In images of {cell.target_class}"
+        images = "Over all classes"
+    elif target == "predicted":
+        images = f"Where the model says {cell.target_class}"
+    elif target == "label":
+        images = f"In images of {cell.target_class}"
     else:
-        about = f"For the score of {cell.target_class}"
-    return f"{about} ({cell.group}: {cell.value})" if cell.group else about
+        images = f"For the score of {cell.target_class}"
+    return f"{images} ({cell.group}: {cell.value})" if cell.group else images
 
 
 def region(weighed: Weighed) -> str:
     """The region's name as it stands in a sentence."""
-    return " and ".join(weighed.cell.region.split("+"))
+    return named(weighed.cell.region)
+
+
+def named(region: str) -> str:
+    """A region's name as it stands in a sentence."""
+    return " and ".join(region.split("+"))
 
 
 def share(weighed: Weighed) -> str:

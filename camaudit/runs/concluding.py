@@ -12,6 +12,7 @@ from camaudit.measure import LOCALISATION_METRICS, measured_regions
 from camaudit.runs.intervening import ACCURACIES, EDITS, FLIPS, SHIFTS
 from camaudit.statistics import effects
 from camaudit.statistics.exchanges import exchange_effects
+from camaudit.statistics.transplants import transplant_effects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,18 +54,30 @@ def in_deviations(
         targets: the output targets.
         task: what the scores mean.
     """
-    scores = samples[[f"score_{name}" for name in classes]].to_numpy(dtype=np.float64)
-    deviation = {name: float(np.std(_margin(scores, i, task))) for i, name in enumerate(classes)}
     shifted = measurements["metric"].isin(SHIFTS)
     rows = measurements.loc[shifted]
+    changed = measurements["value"].copy()
+    changed[shifted] = rows["value"] / deviations(rows, samples, classes, targets, task=task)
+    return measurements.assign(value=changed)
+
+
+def deviations(
+    rows: pd.DataFrame,
+    samples: pd.DataFrame,
+    classes: Sequence[str],
+    targets: Sequence[OutputTarget],
+    *,
+    task: Task = "multiclass",
+) -> pd.Series:
+    """The standard deviation of what each row is a shift of, see `in_deviations`; NaN where there is none."""
+    scores = samples[[f"score_{name}" for name in classes]].to_numpy(dtype=np.float64)
+    deviation = {name: float(np.std(_margin(scores, i, task))) for i, name in enumerate(classes)}
     unit = rows["target_class"].map(deviation).astype(np.float64)
     for target in targets:
         if target.kind == "contrast":
             first, second = (scores[:, list(classes).index(name)] for name in target.classes)
             unit = unit.mask(rows["target"] == target.id, float(np.std(first - second)))
-    changed = measurements["value"].copy()
-    changed[shifted] = rows["value"] / unit.where(unit > 0)
-    return measurements.assign(value=changed)
+    return unit.where(unit > 0)
 
 
 def estimate(
@@ -73,12 +86,15 @@ def estimate(
     groups: Sequence[str],
     *,
     exchanges: pd.DataFrame | None = None,
+    transplants: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """The effects table: means of every cell, the lift of the means, and what other backgrounds do."""
+    """The effects table: means of every cell, the lift of the means, and what donors do."""
     table = effects(measurements, samples, groups=groups, metrics=list(AVERAGED))
     found = [table, _of_classes(table), _lift(table)]
     if exchanges is not None and len(exchanges):
         found.append(exchange_effects(exchanges, samples, groups))
+    if transplants is not None and len(transplants):
+        found.append(transplant_effects(transplants, samples, groups))
     return pd.concat(found, ignore_index=True)
 
 
@@ -92,6 +108,7 @@ def judge(
     training: pd.DataFrame | None = None,
     exchanges: pd.DataFrame | None = None,
 ) -> tuple[list[Finding], Verdict]:
+    transplants: pd.DataFrame | None = None,
     """The findings and the verdict; the first target of the run decides, and the first method that is not found to fail.
 
     Args:
@@ -104,6 +121,7 @@ def judge(
         exchanges: what objects score on other samples' backgrounds; None where nobody asked.
     """
     single = {name: role for name, role in manifest.roles.items() if "+" not in name}
+        transplants: what attributes do in images that lack them; None where nobody asked.
     evidence = Evidence(
         effects=table,
         measurements=measurements,
@@ -123,6 +141,7 @@ def judge(
     )
     findings = decide(evidence)
     return findings, conclude(findings)
+        transplants=transplants,
 
 
 def _margin(scores: NDArray[np.float64], index: int, task: Task) -> NDArray[np.float64]:

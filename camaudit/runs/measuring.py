@@ -15,7 +15,7 @@ from camaudit.explain import explain
 from camaudit.measure import edited_regions, localisation, margins
 from camaudit.models import class_indices
 from camaudit.models.outputs import confidence, is_right, values_of
-from camaudit.runs.exchanging import exchange, nothing
+from camaudit.runs import exchanging, transplanting
 from camaudit.runs.intervening import Asked, intervene, plan_edits
 from camaudit.runs.job import batch_size
 from camaudit.runs.store import scale_column
@@ -48,6 +48,7 @@ class Settings:
         fills: what the edited regions become.
         item: the widest object, which is put on other backgrounds; None where there is none, or none is wanted.
         donors: backgrounds that a sample's object is put on.
+        transplant: whether attributes are put into images that lack them.
         chunk: images in one call of the model; as many as a full batch has.
         controls: control copies of an edited region.
         sigma: of the blur, as a share of the shorter side.
@@ -62,6 +63,7 @@ class Settings:
     fills: tuple[str, ...]
     item: str | None
     donors: int
+    transplant: bool
     chunk: int
     controls: int
     sigma: float
@@ -84,6 +86,7 @@ def settings_of(
         if edits.exchange and "object" in roles.values()
         else None,
         donors=edits.donors,
+        transplant=edits.transplant,
         chunk=batch_size(config, device),
         controls=edits.controls,
         sigma=edits.sigma,
@@ -100,12 +103,14 @@ class Measured:
         maps: by (method, target): (n, h, w) float16, each map divided by its maximum.
         measurements: tidy rows; shifts in units of the score.
         exchanges: one row a sample, donor, region and target; margins in units of the score.
+        transplants: one row a sample, donor, region and target; shifts in units of the score.
     """
 
     samples: pd.DataFrame
     maps: Mapping[tuple[str, str], NDArray[np.float16]]
     measurements: pd.DataFrame
     exchanges: pd.DataFrame
+    transplants: pd.DataFrame
 
 
 def measure_batch(batch: Batch, model: LoadedModel, settings: Settings, pool: Pool) -> Measured:
@@ -136,14 +141,15 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings, pool: Po
     for method in settings.methods:
         found = localisation(explained[method], coverage, valid)
         frames.append(_tidy(found, batch.samples, method, chosen, model=model, settings=settings))
-    exchanges = nothing()
+    exchanges, transplants = exchanging.nothing(), transplanting.nothing()
     if settings.edited:
         asked = Asked.of(model, batch.samples, logits, settings.targets, chosen)
         plan = plan_edits(batch, settings)
         for fill, edited in intervene(batch, images, asked, settings, plan=plan, pool=pool).items():
             rows = _tidy(edited, batch.samples, fill, chosen, model=model, settings=settings)
             frames.append(rows[rows["region"].isin(settings.edited)])
-        exchanges = exchange(batch, images, asked, settings, plan=plan, pool=pool)
+        exchanges = exchanging.exchange(batch, images, asked, settings, plan=plan, pool=pool)
+        transplants = transplanting.transplant(batch, images, asked, settings, pool)
     maps, scales = _stored(explained.maps, settings)
     return Measured(
         samples=_rows(batch.samples, logits.cpu(), model, settings.groups, scales).assign(
@@ -152,6 +158,7 @@ def measure_batch(batch: Batch, model: LoadedModel, settings: Settings, pool: Po
         maps=maps,
         measurements=pd.concat(frames, ignore_index=True),
         exchanges=exchanges,
+        transplants=transplants,
     )
 
 

@@ -10,6 +10,7 @@ import torch
 
 from camaudit.measure.donors import Donors, draw_donors
 from camaudit.measure.exchange import Backgrounds
+from camaudit.measure.transplant import Attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,6 +48,7 @@ class Pool:
         self._parts = parts
         self._settings = settings
         self._seed = seed
+        self._attributes: dict[str, Attributes] = {}
 
     @cached_property
     def donors(self) -> Donors:
@@ -60,6 +62,13 @@ class Pool:
         """Its members without their objects; None where no region is an object."""
         item = self._settings.item
         return None if item is None else Backgrounds(self.donors, list(self._settings.roles).index(item))
+
+    def attributes(self, region: str) -> Attributes:
+        """Its members that have an attribute to give."""
+        if region not in self._attributes:
+            column = list(self._settings.roles).index(region)
+            self._attributes[region] = Attributes(self.donors, column, self.taken)
+        return self._attributes[region]
 
     @cached_property
     def taken(self) -> torch.Tensor:

@@ -17,7 +17,7 @@ from camaudit.findings import quadrants, write_findings
 from camaudit.measure import measured_regions
 from camaudit.measure.appearance import looks
 from camaudit.providers import provide
-from camaudit.runs import concluding, exchanging, folder, store, trusting
+from camaudit.runs import concluding, exchanging, folder, store, transplanting, trusting
 from camaudit.runs.accuracy import accuracy_warnings
 from camaudit.runs.job import batch_size
 from camaudit.runs.manifest import PROVIDING, read_manifest
@@ -92,12 +92,13 @@ def _write_batch(job: Job, batch: Batch, settings: Settings, pool: Pool) -> None
             store.write_array(
                 store.maps_folder(job.out, method, target) / store.part(batch.index, "npy"), maps
             )
-        rows, exchanges = measured.measurements, measured.exchanges
+        rows, exchanges, transplants = measured.measurements, measured.exchanges, measured.transplants
     else:
-        rows, exchanges = pd.DataFrame(), exchanging.nothing()
+        rows, exchanges, transplants = pd.DataFrame(), exchanging.nothing(), transplanting.nothing()
     store.write_table(work / "exchanges" / store.part(batch.index, "parquet"), exchanges)
     store.write_table(work / store.part(batch.index, "parquet"), rows)
 
+    store.write_table(work / "transplants" / store.part(batch.index, "parquet"), transplants)
 
 def _merge(job: Job) -> tuple[Skipped, ...]:
     work = job.out / folder.WORK
@@ -112,17 +113,22 @@ def _merge(job: Job) -> tuple[Skipped, ...]:
     rows = pd.concat([pd.read_parquet(path) for path in store.parts(work, "parquet")], ignore_index=True)
     table = concluding.in_deviations(rows, run.samples, job.model.classes, job.targets, task=job.model.task)
     store.write_table(job.out / "measurements.parquet", table)
-    shards = [pd.read_parquet(path) for path in store.parts(work / "exchanges", "parquet")]
-    pairs = pd.concat([exchanging.nothing(), *(shard for shard in shards if len(shard))], ignore_index=True)
-    moved = concluding.in_deviations(
-        pairs.assign(metric="shift"), run.samples, job.model.classes, job.targets, task=job.model.task
-    )
-    store.write_table(job.out / "exchanges.parquet", moved.drop(columns="metric"))
+    _merge_pairs(job, run.samples, "exchanges", exchanging.nothing(), ["value"])
+    _merge_pairs(job, run.samples, "transplants", transplanting.nothing(), ["shift", "response"])
     return listed
 
 
 def _warnings(job: Job, skipped: Sequence[Skipped]) -> tuple[str, ...]:
     found = []
+def _merge_pairs(job: Job, samples: pd.DataFrame, name: str, empty: pd.DataFrame, shifts: list[str]) -> None:
+    """One table of what donors do, its shifts in standard deviations."""
+    shards = [pd.read_parquet(path) for path in store.parts(job.out / folder.WORK / name, "parquet")]
+    pairs = pd.concat([empty, *(shard for shard in shards if len(shard))], ignore_index=True)
+    unit = concluding.deviations(pairs, samples, job.model.classes, job.targets, task=job.model.task)
+    pairs[shifts] = pairs[shifts].div(unit, axis=0)
+    store.write_table(job.out / f"{name}.parquet", pairs)
+
+
     if skipped:
         found.append(f"{len(skipped)} of {len(job.data)} images could not be read and were left out.")
     if not job.data.regions:
@@ -153,7 +159,13 @@ def trust(job: Job, manifest: RunManifest) -> None:
 def effects(job: Job, manifest: RunManifest) -> None:
     """Means, intervals and tests of every cell."""
     run = Run(job.out, manifest, job.data)
-    table = concluding.estimate(run.measurements, run.samples, manifest.groups, exchanges=run.exchanges)
+    table = concluding.estimate(
+        run.measurements,
+        run.samples,
+        manifest.groups,
+        exchanges=run.exchanges,
+        transplants=run.transplants,
+    )
     store.write_table(job.out / "effects.parquet", table)
 
 
@@ -185,12 +197,14 @@ def findings(job: Job, manifest: RunManifest) -> None:
     path = job.config.audit.training
     findings, verdict = concluding.judge(
         manifest,
+    edits = job.config.audit.intervention
         run.effects,
         run.measurements,
         run.samples,
         exchanges=run.exchanges,
         trust=trust,
         training=training_table(path, job.data.source, manifest.groups) if path is not None else None,
+        transplants=run.transplants if edits.enabled and edits.transplant else None,
     )
     reasons = quadrants(run.measurements, run.samples, manifest.roles)
     store.write_table(job.out / "quadrants.parquet", reasons)

@@ -88,6 +88,37 @@ def crossed_contrast(
     return _student(known, variance, min(freedom, count - 1), confidence)
 
 
+def crossed_mean(
+    values: ArrayLike, samples: ArrayLike, donors: ArrayLike, *, confidence: float = 0.95
+) -> Crossed:
+    """The mean over samples of each sample's mean over its donors.
+
+    The interval is Student's, with the two-way clustered variance; the degrees of freedom are those of samples and donors
+    by their share of it (Welch-Satterthwaite).
+
+    Args:
+        values: (n,) one a pair of sample and donor; NaN is left out.
+        samples: (n,) what the value is of, or its subject.
+        donors: (n,) whom it was measured with, or its subject.
+        confidence: such as 0.95.
+    """
+    numbers, row, column = _pairs(values, samples, donors)
+    if not numbers.size:
+        return _unknown(0, 0)
+    count, many = int(row.max()) + 1, int(column.max()) + 1
+    estimate = float(_mean_by(row, numbers).mean())
+    known = _unknown(count, many)._replace(estimate=estimate)
+    if count < LEAST_SAMPLES or many < LEAST_DONORS:
+        return known
+    scores = (numbers - estimate) / (np.bincount(row)[row] * count)
+    parts = [
+        float((np.bincount(of, scores) ** 2).sum()) * n / (n - 1) for of, n in ((row, count), (column, many))
+    ]
+    variance = max(sum(parts) - float((scores**2).sum()), *parts)
+    spread = parts[0] ** 2 / (count - 1) + parts[1] ** 2 / (many - 1)
+    return _student(known, variance, sum(parts) ** 2 / spread if spread > 0 else count - 1, confidence)
+
+
 def crossed_spread(
     values: ArrayLike, samples: ArrayLike, donors: ArrayLike, *, confidence: float = 0.95
 ) -> Crossed:
@@ -103,12 +134,7 @@ def crossed_spread(
         donors: (n,) whom it was measured with, or its subject.
         confidence: such as 0.95.
     """
-    numbers = np.asarray(values, dtype=np.float64)
-    defined = np.isfinite(numbers)
-    numbers = numbers[defined]
-    row, column = (
-        np.unique(np.asarray(of)[defined], return_inverse=True)[1].astype(np.intp) for of in (samples, donors)
-    )
+    numbers, row, column = _pairs(values, samples, donors)
     if not numbers.size:
         return _unknown(0, 0)
     count, many = int(row.max()) + 1, int(column.max()) + 1
@@ -123,6 +149,18 @@ def crossed_spread(
     middle = float(squares.mean())
     low, estimate, high = (max(of, 0.0) ** 0.5 for of in (middle - reach, middle, middle + reach))
     return Crossed(estimate, low, high, float("nan"), count, many)
+
+
+def _pairs(
+    values: ArrayLike, samples: ArrayLike, donors: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
+    """The defined values, and the number of each one's sample and donor."""
+    numbers = np.asarray(values, dtype=np.float64)
+    defined = np.isfinite(numbers)
+    row, column = (
+        np.unique(np.asarray(of)[defined], return_inverse=True)[1].astype(np.intp) for of in (samples, donors)
+    )
+    return numbers[defined], row, column
 
 
 def _levels(

@@ -44,7 +44,8 @@ def exchange_effects(exchanges: pd.DataFrame, samples: pd.DataFrame, groups: Seq
     for key, block in exchanges.groupby(["target", "target_class", "region"], sort=True, observed=True):
         target, target_class, region = (str(part) for part in key)
         values = block["value"].to_numpy(dtype=np.float64)
-        units = _units(block["sample"], about), _units(block["donor"], about)
+        count = int(block.loc[block["value"].notna(), "sample"].nunique())
+        units = unit_names(block["sample"], about), unit_names(block["donor"], about)
         common = (EXCHANGE, target, target_class, region, "attribute")
         for column, group in named.items():
             kinds = about[column].reindex(block["donor"]).to_numpy(dtype=object)
@@ -55,42 +56,21 @@ def exchange_effects(exchanges: pd.DataFrame, samples: pd.DataFrame, groups: Seq
                 if min(sides) < LEAST_DONORS:
                     continue
                 found = crossed_contrast(values[known], units[0][known], units[1][known], inside)
-                rows.append(
-                    (
-                        EXCHANGE,
-                        *common,
-                        group,
-                        value,
-                        found.estimate,
-                        found.low,
-                        found.high,
-                        found.p,
-                        np.nan,
-                        found.samples,
-                    )
-                )
+                rows.append((EXCHANGE, *common, group, value, *found[:4], np.nan, count))
         spread = crossed_spread(values, *units)
-        rows.append(
-            (
-                SPREAD,
-                *common,
-                "",
-                "",
-                spread.estimate,
-                spread.low,
-                spread.high,
-                np.nan,
-                np.nan,
-                spread.samples,
-            )
-        )
+        rows.append((SPREAD, *common, "", "", *spread[:3], np.nan, np.nan, count))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["q"] = table.groupby(["metric", "target"])["p"].transform(benjamini_hochberg)
     return table.astype({"n": "int64", **dict.fromkeys(("estimate", "low", "high", "p", "q"), "float64")})
 
 
-def _units(ids: pd.Series, about: pd.DataFrame) -> NDArray[np.object_]:
-    """What each sample is a unit of: its subject, or itself where it has none."""
+def unit_names(ids: pd.Series, about: pd.DataFrame) -> NDArray[np.object_]:
+    """What each sample is a unit of: its subject, or itself where it has none.
+
+    Args:
+        ids: of samples.
+        about: the samples table by sample.
+    """
     names = ids.to_numpy(dtype=object)
     if "subject" not in about:
         return names

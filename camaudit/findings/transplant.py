@@ -1,0 +1,148 @@
+"""CAM105: an attribute that is put into images which lack it moves their score."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from camaudit.findings import wording
+from camaudit.findings.codes import ATTRIBUTE_TRANSPLANTED
+from camaudit.findings.evidence import Cell
+from camaudit.findings.ladder import Answer, used
+from camaudit.findings.weighing import telling
+from camaudit.statistics.transplants import TRANSPLANT
+from camaudit.types import Effect, Finding
+
+if TYPE_CHECKING:
+    from camaudit.findings.evidence import Evidence
+    from camaudit.findings.policy import Policy
+    from camaudit.types import Status
+
+
+def transplant_findings(evidence: Evidence, policy: Policy) -> list[Finding]:
+    """A finding for every class and every attribute that was put into images; nothing where nobody asked."""
+    if evidence.transplants is None:
+        return []
+    edited = dict.fromkeys(cell.region for cell in evidence.cells("attribute"))
+    found = []
+    for region in edited:
+        rows = evidence.transplants[
+            (evidence.transplants["region"] == region) & (evidence.transplants["target"] == evidence.target)
+        ]
+        if rows.empty:
+            found.append(_not_applicable(region, grouped=bool(evidence.groups)))
+        present = set(rows["target_class"])
+        found += [
+            _finding(evidence, Cell(name, region, "attribute"), policy)
+            for name in evidence.classes
+            if name in present
+        ]
+    return found
+
+
+def _finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
+    shift, response = (evidence.effect(metric, TRANSPLANT, cell) for metric in ("shift", "response"))
+    answer = used(shift, response, policy)
+    moved = telling(shift, response, answer, policy)
+    rows = evidence.transplanted(cell)
+    lacked = not rows["had"].mean() > 0.5
+    status = _status(answer, lacked=lacked)
+    shown, against = _exemplars(evidence, cell, moved, policy.exemplars)
+    return Finding(
+        code=ATTRIBUTE_TRANSPLANTED.id,
+        title=_title(evidence, cell, moved, answer, policy=policy, lacked=lacked),
+        status=status,
+        rung="used" if status == "issue" else None,
+        severity=min(1.0, abs(moved.estimate)) if status == "issue" and moved is not None else 0.0,
+        target_class=cell.target_class,
+        region=cell.region,
+        role="attribute",
+        group={},
+        effect=moved,
+        evidence={} if moved is None else {"used": moved},
+        answers={"used": answer.said},
+        samples=shown,
+        counter_samples=against,
+        advice=_advice(cell, status),
+    )
+
+
+def _status(answer: Answer, *, lacked: bool) -> Status:
+    if answer is Answer.YES:
+        # pasted over an image's own, the attribute of another group is a picture that nobody took: a hint, no proof
+        return "issue" if lacked else "tip"
+    return "passed" if answer is Answer.NO else "insufficient"
+
+
+def _exemplars(
+    evidence: Evidence, cell: Cell, moved: Effect | None, count: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Samples that the attribute moves most, and least or the other way."""
+    if moved is None:
+        return (), ()
+    values = evidence.transplanted(cell).groupby("sample")[moved.name].mean().dropna()
+    ordered = (values * (-1.0 if moved.estimate < 0 else 1.0)).sort_index()
+    ordered = ordered.sort_values(ascending=False, kind="stable")
+    half = len(ordered) // 2
+    strongest = [str(sample) for sample in ordered.index[: min(count, len(ordered) - half)]]
+    weakest = [str(sample) for sample in ordered.index[::-1][: min(count, half)]]
+    return tuple(strongest), tuple(weakest)
+
+
+def _title(
+    evidence: Evidence, cell: Cell, moved: Effect | None, answer: Answer, *, policy: Policy, lacked: bool
+) -> str:
+    name = wording.named(cell.region)
+    about = wording.about(evidence.target, cell)
+    other = "another image" if lacked else "an image of another group"
+    start = f"{about}, pasting {name} of {other} "
+    few = f"only {0 if moved is None else moved.n} images can be used, and {policy.least_samples} are needed"
+    if moved is None or moved.n < policy.least_samples:
+        return f"{start}tells nothing: {few}."
+    if math.isnan(moved.low):
+        return f"{start}tells nothing: too few donors or subjects were met."
+    if answer is Answer.YES and moved.name == "shift":
+        side = "raises" if moved.estimate >= 0 else "lowers"
+        return f"{start}{side} the score by {wording.size(moved)} more than pasting another piece of it does."
+    either = ", in one direction or the other," if moved.name == "response" else ""
+    does = f"changes the score{either} by {wording.signed(moved)} beyond what another piece of it does"
+    if answer is Answer.OPEN:
+        return f"{start}{does}, which says neither that the model uses {name} nor that it does not."
+    return f"{start}{does}."
+
+
+def _advice(cell: Cell, status: Status) -> str:
+    name = wording.named(cell.region)
+    if status == "issue":
+        return f"Put {name} into training images of every class, or take it out of all, and train again; look at the exemplars."
+    if status == "tip":
+        return "A pasted attribute lies over what was there: read it together with the edits that take the attribute away."
+    if status == "insufficient":
+        return f"Add images without {name}, annotated as such, or images that have it to take it from."
+    return "Nothing has to be done."
+
+
+def _not_applicable(region: str, *, grouped: bool) -> Finding:
+    name = wording.named(region)
+    why = (
+        "no image is annotated as lacking it, or none of another group has it to give"
+        if grouped
+        else "every image has it or none has, and there is no group to exchange it with"
+    )
+    return Finding(
+        code=ATTRIBUTE_TRANSPLANTED.id,
+        title=f"There was nothing to put {name} into, or nothing to take it from: {why}.",
+        status="not_applicable",
+        rung=None,
+        severity=0.0,
+        target_class=None,
+        region=region,
+        role="attribute",
+        group={},
+        effect=None,
+        evidence={},
+        answers={},
+        samples=(),
+        counter_samples=(),
+        advice=f"Annotate images that lack {name} with an empty region.",
+    )

@@ -1,0 +1,104 @@
+"""Attributes of donors in the images of one batch that lack them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+
+from camaudit.measure.donors import stratum
+from camaudit.measure.transplant import CONTROLS, pasted_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from camaudit.data import Batch
+    from camaudit.runs.intervening import Asked
+    from camaudit.runs.measuring import Settings
+    from camaudit.runs.pool import Pool
+
+COLUMNS = ("sample", "donor", "region", "target", "target_class", "shift", "response", "had")
+
+
+def transplant(
+    batch: Batch, images: torch.Tensor, asked: Asked, settings: Settings, pool: Pool
+) -> pd.DataFrame:
+    """One row a sample, donor, region and target: what the donor's attribute adds to the margin, beyond other pieces.
+
+    An image lacks an attribute where it is annotated as not there; where every image has it, donors are of another group.
+    """
+    tables = [
+        _of_region(batch, images, asked, settings, pool=pool, region=region)
+        for region in settings.edited
+        if settings.transplant and settings.roles[region] == "attribute"
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else nothing()
+
+
+def _of_region(
+    batch: Batch, images: torch.Tensor, asked: Asked, settings: Settings, *, pool: Pool, region: str
+) -> pd.DataFrame:
+    attributes = pool.attributes(region)
+    coverage = batch.coverage[:, list(settings.roles).index(region)]
+    pairs: list[tuple[int, int, bool]] = []  # row, donor, whether the image has the attribute
+    for row, sample in enumerate(batch.samples):
+        if np.isnan(coverage[row]).any():
+            continue  # not annotated: whether the image lacks it is not known
+        had = bool(coverage[row].max() > 0)
+        if had and (attributes.lacked or not settings.groups):
+            continue
+        own = stratum(sample, settings.groups) if had else None
+        pairs += [(row, place, had) for place in attributes.chosen(sample, own)]
+    if not pairs:
+        return nothing()
+    pieces, shares = zip(*(attributes.pieces(place) for _, place, _ in pairs), strict=True)
+    rows = torch.tensor([row for row, _, _ in pairs], device=images.device)
+    every = rows.repeat_interleave(1 + CONTROLS)
+    after = pasted_scores(
+        images,
+        every,
+        torch.from_numpy(np.concatenate(pieces)),
+        torch.from_numpy(np.stack(shares)).repeat_interleave(1 + CONTROLS, 0),
+        asked.scores,
+        encode=asked.model.inputs,
+        chunk=settings.chunk,
+    )
+    named = [(batch.samples[row].id, attributes.name(place), row, had) for row, place, had in pairs]
+    return _rows(asked, after, every, named, region)
+
+
+def _rows(
+    asked: Asked,
+    after: torch.Tensor,
+    every: torch.Tensor,
+    pairs: Sequence[tuple[str, str, int, bool]],
+    region: str,
+) -> pd.DataFrame:
+    """The rows of one region, from the scores after each paste: the attribute's first, then the other pieces'."""
+    found = []
+    for target, of in enumerate(asked.targets):
+        before = asked.answers(asked.logits[every], every, target)
+        gains = (asked.answers(after, every, target) - before).view(-1, 1 + CONTROLS)
+        table = pd.DataFrame(
+            [(sample, donor, row, had) for sample, donor, row, had in pairs],
+            columns=["sample", "donor", "row", "had"],
+        )
+        classes = asked.chosen[:, target].tolist()
+        found.append(
+            table.assign(
+                region=region,
+                target=of.id,
+                target_class=[asked.model.classes[classes[row]] for row in table["row"]],
+                shift=(gains[:, 0] - gains[:, 1:].mean(1)).cpu().numpy(),
+                response=(gains[:, 0].abs() - gains[:, 1:].abs().mean(1)).cpu().numpy(),
+            )
+        )
+    return pd.concat(found, ignore_index=True)[list(COLUMNS)]
+
+
+def nothing() -> pd.DataFrame:
+    """The table where nothing was transplanted."""
+    kinds = dict.fromkeys(COLUMNS[:5], "str") | dict.fromkeys(COLUMNS[5:7], "float64") | {"had": "bool"}
+    return pd.DataFrame(columns=list(COLUMNS)).astype(kinds)
