@@ -506,6 +506,24 @@ class AuditedRun(Protocol):
         ...
 
     @property
+    def transplants(self) -> pd.DataFrame:
+        """One row a sample and donor: the donor's attribute put into the image of the sample; empty where none was.
+
+        Columns: ``sample, donor, region, target, target_class``, ``shift`` (what it adds to the margin of the class beyond
+        other pieces of the donor, in its standard deviations), ``response`` (the same of the sizes), ``had`` (whether the
+        image has an attribute of its own).
+        """
+        ...
+
+    @property
+    def recasts(self) -> pd.DataFrame:
+        """One row a sample, look and class: what more of a look of the whole image adds; empty where none was changed.
+
+        Columns: ``sample, look, target_class, value`` (margin of the class in units of the score).
+        """
+        ...
+
+    @property
     def quadrants(self) -> pd.DataFrame:
         """One row a sample, in their order: right or wrong, for the right or the wrong reason.
 

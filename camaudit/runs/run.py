@@ -95,6 +95,17 @@ class Run:
         return self._optional("exchanges.parquet", columns)
 
     @cached_property
+    def recasts(self) -> pd.DataFrame:
+        """One row a sample, look and class: the whole image made to look otherwise; see `camaudit.types.AuditedRun`."""
+        return self._optional("recasts.parquet", ("sample", "look", "target_class", "value"))
+
+    @cached_property
+    def transplants(self) -> pd.DataFrame:
+        """One row a sample and donor of an attribute; see `camaudit.types.AuditedRun`."""
+        columns = ("sample", "donor", "region", "target", "target_class", "shift", "response", "had")
+        return self._optional("transplants.parquet", columns)
+
+    @cached_property
     def quadrants(self) -> pd.DataFrame:
         """One row a sample, right or wrong, for the right or the wrong reason; see `camaudit.types.AuditedRun`."""
         return read_table(self.path / "quadrants.parquet")
