@@ -56,6 +56,7 @@ class Evidence:
         exchanges: see `camaudit.types.AuditedRun`; None where nothing was exchanged.
         transplants: see there; None where nobody asked.
         seed: of the permutations.
+        recasts: see `camaudit.types.AuditedRun`; None where no look of whole images was changed.
         training: the training set's ``label`` and ``group_NAME`` columns, one row an image; None where no table was named.
     """
 
@@ -73,10 +74,11 @@ class Evidence:
     trust: pd.DataFrame | None = None
     seed: int = 0
     training: pd.DataFrame | None = None
+    recasts: pd.DataFrame | None = None
     exchanges: pd.DataFrame | None = None
+    transplants: pd.DataFrame | None = None
 
     def effect(self, metric: str, method: str, cell: Cell, *, target: str | None = None) -> Effect | None:
-    transplants: pd.DataFrame | None = None
         """The effect of one cell, of the deciding target where none is named; None where it was not measured."""
         table = self.effects
         row = table[
@@ -158,8 +160,6 @@ class Evidence:
         mean = [rows[of].groupby("sample")["value"].mean() for of in (inside, ~inside)]
         return (mean[0] - mean[1]).dropna()
 
-    def values(self, metric: str, method: str, cell: Cell) -> pd.Series:
-        """The measurements of one cell by sample, without those that are not defined."""
     def transplanted(self, cell: Cell) -> pd.DataFrame:
         """What an attribute did in images of a cell, a row a sample and donor."""
         table = self.transplants
@@ -171,6 +171,8 @@ class Evidence:
             & (table["region"] == cell.region)
         ]
 
+    def values(self, metric: str, method: str, cell: Cell) -> pd.Series:
+        """The measurements of one cell by sample, without those that are not defined."""
         table = self.measurements
         rows = table[
             (table["metric"] == metric)

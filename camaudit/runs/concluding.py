@@ -106,9 +106,10 @@ def judge(
     *,
     trust: pd.DataFrame | None = None,
     training: pd.DataFrame | None = None,
+    recasts: pd.DataFrame | None = None,
     exchanges: pd.DataFrame | None = None,
-) -> tuple[list[Finding], Verdict]:
     transplants: pd.DataFrame | None = None,
+) -> tuple[list[Finding], Verdict]:
     """The findings and the verdict; the first target of the run decides, and the first method that is not found to fail.
 
     Args:
@@ -118,10 +119,11 @@ def judge(
         samples: of the run.
         trust: what the maps were found to be worth; None where nobody asked.
         training: labels and groups of the training set; None where no table was named.
+        recasts: what the looks of whole images do to the scores when they are changed; None where nobody asked.
         exchanges: what objects score on other samples' backgrounds; None where nobody asked.
+        transplants: what attributes do in images that lack them; None where nobody asked.
     """
     single = {name: role for name, role in manifest.roles.items() if "+" not in name}
-        transplants: what attributes do in images that lack them; None where nobody asked.
     evidence = Evidence(
         effects=table,
         measurements=measurements,
@@ -137,11 +139,12 @@ def judge(
         trust=trust,
         seed=manifest.seed,
         training=training,
+        recasts=recasts,
         exchanges=exchanges,
+        transplants=transplants,
     )
     findings = decide(evidence)
     return findings, conclude(findings)
-        transplants=transplants,
 
 
 def _margin(scores: NDArray[np.float64], index: int, task: Task) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ from camaudit.runs.job import batch_size
 from camaudit.runs.manifest import PROVIDING, read_manifest
 from camaudit.runs.measuring import measure_batch, settings_of
 from camaudit.runs.pool import Pool
+from camaudit.runs.recasting import recasts
 from camaudit.runs.run import Run
 from camaudit.types import Skipped
 
@@ -64,6 +65,7 @@ def measure(job: Job, manifest: RunManifest) -> RunManifest:
         finished = min(finished + size, len(job.data))
         job.progress.update("measure", finished, len(job.data))
     skipped = _merge(job)
+    store.write_table(job.out / "recasts.parquet", recasts(job))
     return replace(manifest, skipped=skipped, warnings=(*manifest.warnings, *_warnings(job, skipped)))
 
 
@@ -96,9 +98,9 @@ def _write_batch(job: Job, batch: Batch, settings: Settings, pool: Pool) -> None
     else:
         rows, exchanges, transplants = pd.DataFrame(), exchanging.nothing(), transplanting.nothing()
     store.write_table(work / "exchanges" / store.part(batch.index, "parquet"), exchanges)
+    store.write_table(work / "transplants" / store.part(batch.index, "parquet"), transplants)
     store.write_table(work / store.part(batch.index, "parquet"), rows)
 
-    store.write_table(work / "transplants" / store.part(batch.index, "parquet"), transplants)
 
 def _merge(job: Job) -> tuple[Skipped, ...]:
     work = job.out / folder.WORK
@@ -118,8 +120,6 @@ def _merge(job: Job) -> tuple[Skipped, ...]:
     return listed
 
 
-def _warnings(job: Job, skipped: Sequence[Skipped]) -> tuple[str, ...]:
-    found = []
 def _merge_pairs(job: Job, samples: pd.DataFrame, name: str, empty: pd.DataFrame, shifts: list[str]) -> None:
     """One table of what donors do, its shifts in standard deviations."""
     shards = [pd.read_parquet(path) for path in store.parts(job.out / folder.WORK / name, "parquet")]
@@ -129,6 +129,8 @@ def _merge_pairs(job: Job, samples: pd.DataFrame, name: str, empty: pd.DataFrame
     store.write_table(job.out / f"{name}.parquet", pairs)
 
 
+def _warnings(job: Job, skipped: Sequence[Skipped]) -> tuple[str, ...]:
+    found = []
     if skipped:
         found.append(f"{len(skipped)} of {len(job.data)} images could not be read and were left out.")
     if not job.data.regions:
@@ -195,16 +197,17 @@ def findings(job: Job, manifest: RunManifest) -> None:
     run = Run(job.out, manifest, job.data)
     trust = run.trust if job.config.audit.trust.enabled else None
     path = job.config.audit.training
+    edits = job.config.audit.intervention
     findings, verdict = concluding.judge(
         manifest,
-    edits = job.config.audit.intervention
         run.effects,
         run.measurements,
         run.samples,
         exchanges=run.exchanges,
-        trust=trust,
-        training=training_table(path, job.data.source, manifest.groups) if path is not None else None,
         transplants=run.transplants if edits.enabled and edits.transplant else None,
+        trust=trust,
+        recasts=run.recasts,
+        training=training_table(path, job.data.source, manifest.groups) if path is not None else None,
     )
     reasons = quadrants(run.measurements, run.samples, manifest.roles)
     store.write_table(job.out / "quadrants.parquet", reasons)
