@@ -1,0 +1,137 @@
+"""The committed table: one row an audited model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from benchmarks.planted.auditing import EXCHANGED, INVISIBLE, TRANSPLANTED
+from benchmarks.planted.shortcuts import GLOBAL
+from benchmarks.planted.stations import records
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+TABLE: Final = Path(__file__).with_name("results.csv")
+CELLS: Final = Path(__file__).with_name("cells.csv")
+_REMOVED: Final = frozenset({"CAM101", "CAM102"})
+
+
+def of_records(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row an audit."""
+    return pd.DataFrame([_row(record) for record in found])
+
+
+def cells_of(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row a cell (class x group) in which the audit gave an interval that the twins can contradict."""
+    rows = []
+    for record in found:
+        seen: set[tuple[object, ...]] = set()
+        for finding in record["findings"]:
+            used, truth = finding["effects"].get("used"), finding.get("truth")
+            if used is None or truth is None or None in used[1:4]:
+                continue
+            name, estimate, low, high, n = used
+            twins = truth.get("shift" if name not in truth else name)
+            # a group that holds every image of a cell repeats it
+            key = (finding["code"] in _REMOVED, finding["class"], round(estimate, 9), n)
+            if twins is None or key in seen:
+                continue
+            seen.add(key)
+            rows.append(
+                {
+                    **_model(record),
+                    "code": finding["code"],
+                    "class": finding["class"] or "",
+                    "name": name,
+                    "estimate": estimate,
+                    "low": low,
+                    "high": high,
+                    "n": n,
+                    "twins": twins,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _model(record: Mapping[str, Any]) -> dict[str, Any]:
+    station, job = record["station"], record["job"]
+    trap = "shuffled" if station["along"] != 50 else "present" if job["strength"] == 50 else ""
+    return {
+        **{name: station[name] for name in ("task", "shortcut", "portion")},
+        "station_seed": station["seed"],
+        "along": station["along"],
+        **{name: job[name] for name in ("family", "strength", "seed", "images", "masks")},
+        "trap": "" if station["shortcut"] in GLOBAL else trap,
+        "kind": record["truth"]["kind"],
+        "effect": record["truth"]["effect"],
+    }
+
+
+def _row(record: Mapping[str, Any]) -> dict[str, Any]:
+    findings, estimate, peers = record["findings"], record["estimate"], record["peers"]
+    about = [finding for finding in findings if finding["role"] == "attribute"]
+    issues = [finding for finding in about if finding["status"] == "issue"]
+    used = [finding for finding in issues if finding["answers"].get("used") == "yes"]
+    truth, flagged, seconds = record["truth"], record["flagged"], record["seconds"]
+    own = estimate.get("exchange") if record["station"]["shortcut"] == "background" else None
+    return {
+        **_model(record),
+        **{name: truth[name] for name in ("size", "flips", "aligned", "conflicting")},
+        "verdict": record["verdict"]["status"],
+        "attended": any(finding["answers"].get("attended") == "yes" for finding in about),
+        "used": bool(used),
+        "used_by": "+".join(sorted({finding["code"] for finding in used})),
+        "excluded": bool(about) and record["verdict"]["status"] in {"passed", "tip"},
+        "harms": any(
+            finding["answers"].get("harms") == "yes" and finding["status"] == "issue" for finding in findings
+        ),
+        "invisible": any(
+            finding["code"] in INVISIBLE and finding["status"] in {"issue", "tip"} for finding in findings
+        ),
+        "severity": max((finding["severity"] for finding in issues), default=0.0),
+        "estimate": estimate["shift"] if own is None else own,
+        "plain": estimate["plain"],
+        "transplant": _largest(findings, TRANSPLANTED),
+        "exchange": _largest(findings, EXCHANGED),
+        "precision": flagged["precision"],
+        "flagged": flagged["n"],
+        "base": flagged["base"],
+        **{name: peers.get(name) for name in ("attention", "coverage", "iou", "mass", "area")},
+        **{f"seconds_{name}": value for name, value in seconds.items()},
+    }
+
+
+def _largest(findings: Sequence[Mapping[str, Any]], code: str) -> float | None:
+    """The effect of a code's finding over all classes, or the largest of a class."""
+    found = [
+        finding["effects"]["used"]
+        for finding in findings
+        if finding["code"] == code and "used" in finding["effects"]
+    ]
+    sizes = [abs(effect[1]) for effect in found if effect[1] is not None]
+    return max(sizes, default=None)
+
+
+def gather(out: Path) -> list[dict[str, Any]]:
+    """All records in a folder of results."""
+    return [record for path in sorted((out / "records").glob("*.jsonl")) for record in records(path)]
+
+
+def save(found: Sequence[Mapping[str, Any]], table: Path = TABLE, cells: Path = CELLS) -> None:
+    """Write the committed table and its cells."""
+    for frame, path in ((of_records(found), table), (cells_of(found), cells)):
+        frame.to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
+
+
+def load(table: Path = TABLE, cells: Path = CELLS) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read them."""
+    text = dict.fromkeys(("task", "shortcut", "portion", "family", "masks", "trap", "kind", "verdict"), str)
+    models = pd.read_csv(table, dtype=text, keep_default_na=True)
+    models[list(text)] = models[list(text)].fillna("")
+    texts = ["task", "shortcut", "portion", "family", "masks", "trap", "kind", "code", "class", "name"]
+    found = pd.read_csv(cells, dtype=dict.fromkeys(texts, str))
+    found[texts] = found[texts].fillna("")
+    return models, found

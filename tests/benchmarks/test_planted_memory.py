@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.planted.memory import Memory, Remembered
+
+
+@pytest.fixture
+def trunk() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_what_is_remembered_is_what_the_trunk_says_in_half_precision(trunk, images):
+    remembered = Remembered(trunk, Memory()).eval()
+    first = remembered(images)
+    torch.testing.assert_close(first, trunk(images).half().float(), rtol=0, atol=0)
+    again = remembered(images.flip(0))
+    assert torch.equal(again.flip(0), first)
+    assert (remembered.memory.hits, remembered.memory.misses) == (5, 5)
+
+
+def test_one_changed_pixel_is_another_image(trunk, images):
+    remembered = Remembered(trunk, Memory()).eval()
+    remembered(images)
+    changed = images.clone()
+    changed[2, 0, 3, 3] += 0.5
+    torch.testing.assert_close(remembered(changed), trunk(changed).half().float(), rtol=0, atol=0)
+    assert remembered.memory.misses == 6
+
+
+def test_a_copy_with_other_weights_does_not_answer_from_memory(trunk, images):
+    remembered = Remembered(trunk, Memory()).eval()
+    remembered(images)
+    other = copy.deepcopy(remembered)
+    assert other.memory is remembered.memory
+    nn.init.normal_(other.trunk[0].weight)
+    torch.testing.assert_close(other(images), other.trunk(images).half().float(), rtol=0, atol=0)
+    assert not torch.equal(other(images), remembered(images))
+
+
+def test_weights_that_are_changed_in_place_and_put_back_are_told_apart(trunk, images):
+    remembered = Remembered(trunk, Memory()).eval()
+    before = remembered(images)
+    kept = {name: value.clone() for name, value in trunk.state_dict().items()}
+    trunk[1].running_mean.add_(1)
+    assert not torch.equal(remembered(images), before)
+    trunk.load_state_dict(kept)
+    assert torch.equal(remembered(images), before)
+    assert remembered.memory.misses == 10
+
+
+def test_a_gradient_goes_through_the_trunk(trunk, images):
+    remembered = Remembered(trunk, Memory()).eval()
+    images.requires_grad_()
+    remembered(images).sum().backward()
+    assert images.grad is not None
+    assert remembered.memory.misses == 0
