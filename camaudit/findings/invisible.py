@@ -1,24 +1,21 @@
-"""CAM301 to CAM303: what goes with the score and has no place in the image, or none that anybody annotated."""
+"""CAM302 and CAM303: groups whose scores differ, where no annotated attribute is why, or none is annotated.
+
+CAM301, about the look of the whole image, is in `camaudit.findings.appearance`.
+"""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from camaudit.findings.building import effect_of, enough, finding, listed, share, signed, sized
+from camaudit.findings.appearance import associated_looks, look_findings
+from camaudit.findings.building import effect_of, enough, finding, listed, signed, sized
 from camaudit.findings.codes import GLOBAL_LOOK, GROUP_UNSEEN, MATCHED_GROUPS
-from camaudit.findings.looks import LOOKS, phrase
-from camaudit.findings.outcomes import Contrast, Outcomes, contrasts, outcomes, towards
-from camaudit.statistics.groups import association_of
+from camaudit.findings.looks import LOOKS
+from camaudit.findings.outcomes import Contrast, Outcomes, answer, contrasts, outcomes, speaking, towards
 from camaudit.statistics.matching import paired_differences
 from camaudit.statistics.multiplicity import benjamini_hochberg
-from camaudit.statistics.rates import gap
-from camaudit.statistics.splits import halves, split
-from camaudit.statistics.stratified import LEAST
-from camaudit.types import Effect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,10 +25,7 @@ if TYPE_CHECKING:
     from camaudit.findings.codes import Code
     from camaudit.findings.evidence import Evidence
     from camaudit.findings.policy import Policy
-    from camaudit.types import Finding, Said, Status
-
-_ASSOCIATED = 0.3
-"""Cramer's V from which a look is named as going with a group."""
+    from camaudit.types import Finding, Status
 
 
 def invisible_findings(evidence: Evidence, policy: Policy, attributes: Sequence[Finding]) -> list[Finding]:
@@ -53,189 +47,9 @@ def invisible_findings(evidence: Evidence, policy: Policy, attributes: Sequence[
         ]
     used = [one for one in attributes if one.role == "attribute" and one.status == "issue"]
     return [
-        *_looks(evidence, outcome, policy, used),
+        *look_findings(evidence, outcome, policy, used),
         *_groups(evidence, outcome, policy, attributes),
     ]
-
-
-# ------------------------------------------------------------------ CAM301: looks of the whole image
-
-
-def _looks(evidence: Evidence, outcome: Outcomes, policy: Policy, used: Sequence[Finding]) -> list[Finding]:
-    known = [name for name in LOOKS if f"look_{name}" in outcome.samples]
-    cuts = look_sides(outcome, known)
-    if not cuts:
-        why = "every image has the same" if known else "this run has not measured them; run the audit again"
-        title = (
-            f"The looks of the whole image (blur, light, colour, compression) could not be compared: {why}."
-        )
-        return [finding(GLOBAL_LOOK, "not_applicable", title, "Nothing has to be done.")]
-    found = contrasts(outcome, cuts, seeds=[evidence.seed + i for i in range(len(cuts))])
-    alone = {name: one for name, one in found.items() if one.target_class}
-    statuses = {name: _answer(one, policy) for name, one in alone.items()}
-    single = [
-        _look_finding(outcome, one, statuses[name], policy, used)
-        for name, one in alone.items()
-        if statuses[name] in {"issue", "tip"}
-    ]
-    return [*single, *_other_looks(found, statuses, policy)]
-
-
-def look_sides(
-    outcome: Outcomes, names: Sequence[str]
-) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """By look: which images are high in it, and which have it at all; looks that do not vary are left out.
-
-    Two modes are told apart where both occur often enough in every label, else halves.
-    """
-    found = {}
-    for name in names:
-        values = outcome.samples[f"look_{name}"].to_numpy(dtype=np.float64)
-        has = np.isfinite(values)
-        cut = split(values)
-        high = values > cut.at
-        if cut.modes and _fewest(outcome.labels[has], high[has]) < LEAST:
-            high = values > halves(values)
-        if not math.isnan(cut.at):
-            found[name] = (high, has)
-    return found
-
-
-def _fewest(labels: NDArray[np.object_], high: NDArray[np.bool_]) -> int:
-    return int(pd.crosstab(labels, high).to_numpy().min())
-
-
-def _answer(one: Contrast, policy: Policy) -> Status:
-    """Whether a contrast is an issue, a tip (there, but small), absent, or undecided."""
-    found = one.found
-    if math.isnan(found.low) or math.isnan(found.p):
-        return "insufficient"
-    clear = max(found.low, -found.high) > 0 and one.q <= policy.level
-    if clear and max(found.low, -found.high) > policy.least_look:
-        return "issue"
-    if max(abs(found.low), abs(found.high)) >= policy.most_look:
-        return "insufficient"
-    return "tip" if clear else "passed"
-
-
-def _look_finding(
-    outcome: Outcomes, one: Contrast, status: Status, policy: Policy, used: Sequence[Finding]
-) -> Finding:
-    low, high, noun = phrase(one.name)
-    effect = effect_of("contrast", one.found, one.q)
-    harm = _harm(outcome, one, policy)
-    if status == "issue" and used:
-        status = "tip"  # what is used and has a place may be what looks like this
-    side, other = (high, low) if one.found.estimate > 0 else (low, high)
-    title = (
-        f"Images that are {side} speak for {one.target_class} more than images of the same label that are {other}, by "
-        f"{sized(effect)}; {noun} has no place in the image, so this is not visible to a heatmap."
-    )
-    if used:
-        name = listed((used[0].region or "an attribute").split("+"))
-        title += f" The model uses {name}, which may be what goes with {noun}."
-    if harm is not None and harm[1]:
-        title += f" {harm[2]}"
-    samples, against = _exemplars(outcome, one)
-    answers: dict[str, Said] = {"harms": "yes" if harm[1] else "open"} if harm is not None else {}
-    return finding(
-        GLOBAL_LOOK,
-        status,
-        title,
-        _look_advice(noun, side, other, one.target_class, status),
-        rung="harms" if harm is not None and harm[1] and status == "issue" else None,
-        severity=abs(effect.estimate) if status == "issue" else 0.0,
-        target_class=one.target_class,
-        effect=effect,
-        evidence={"harms": harm[0]} if harm is not None else {},
-        answers=answers,
-        samples=samples[: policy.exemplars],
-        counter_samples=against[: policy.exemplars],
-    )
-
-
-def _look_advice(noun: str, side: str, other: str, target_class: str, status: Status) -> str:
-    if status == "tip":
-        return f"Look at the exemplars: does {noun} come with something else in these images?"
-    return (
-        f"Find out where the {side} and the {other} images come from: two cameras, sources or pipelines? Vary {noun} at random "
-        f"in training (augmentation), or collect {target_class} images that are {other} and others that are {side}, and train again."
-    )
-
-
-def _harm(outcome: Outcomes, one: Contrast, policy: Policy) -> tuple[Effect, bool, str] | None:
-    """The largest difference of accuracy between the two sides within a label, and whether it is one."""
-    low, high, _ = phrase(one.name)
-    hits = outcome.samples["correct"].to_numpy(dtype=bool)
-    sides = np.where(one.second, high, low).astype(object)
-    labels = [label for label in sorted(set(outcome.labels)) if label in one.found.strata]
-    found = []
-    for label in labels:
-        inside = one.compared & (outcome.labels == label)
-        subjects = None if outcome.subjects is None else outcome.subjects[inside]
-        found.append((label, gap(hits[inside], sides[inside], None, subjects, seed=0), int(inside.sum())))
-    if not found:
-        return None
-    label, widest, n = max(found, key=lambda of: (of[1].difference.low, of[1].difference.estimate))
-    p = min(1.0, widest.p * len(found))
-    apart = widest.difference
-    effect = Effect("accuracy", apart.estimate, apart.low, apart.high, p, p, n)
-    inside = one.compared & (outcome.labels == label)
-    rates = [float(hits[inside & (sides == name)].mean()) for name in (widest.worst, widest.best)]
-    said = (
-        f"Of the {label} images the {widest.worst} ones are right in {share(rates[0])}, "
-        f"the {widest.best} ones in {share(rates[1])}."
-    )
-    return effect, apart.low > 0 and apart.estimate >= policy.least_gap and p <= policy.level, said
-
-
-def _exemplars(outcome: Outcomes, one: Contrast) -> tuple[list[str], list[str]]:
-    """Images of the side that speaks for the class by how far they do, beyond their label; the strongest, the weakest."""
-    side = one.compared & (one.second if one.found.estimate > 0 else ~one.second)
-    margin = pd.Series(outcome.margins[one.target_class])
-    beyond = (margin - margin.groupby(outcome.labels).transform("mean"))[side]
-    order = beyond.sort_values(ascending=False, kind="stable").index
-    names = outcome.samples["sample"].astype(str)
-    half = len(order) // 2
-    return [names[i] for i in order[: len(order) - half]], [names[i] for i in order[::-1][:half]]
-
-
-def _other_looks(found: dict[str, Contrast], statuses: dict[str, Status], policy: Policy) -> list[Finding]:
-    """One finding for the looks that make no difference, one for those that cannot be judged."""
-    results = []
-    passed = [name for name, status in statuses.items() if status == "passed"]
-    if passed:
-        largest = max((found[name] for name in passed), key=lambda one: abs(one.found.estimate))
-        effect = effect_of("contrast", largest.found, largest.q)
-        title = (
-            f"No class gains from {listed([phrase(name)[2] for name in passed])} of the whole image: the largest difference within "
-            f"labels is {signed(effect.estimate)} SD ({signed(effect.low)} to {signed(effect.high)}), for {phrase(largest.name)[2]}."
-        )
-        results.append(finding(GLOBAL_LOOK, "passed", title, "Nothing has to be done.", effect=effect))
-    open_ = [name for name in found if statuses.get(name, "insufficient") == "insufficient"]
-    if open_:
-        results.append(_undecided_looks([found[name] for name in open_], policy))
-    return results
-
-
-def _undecided_looks(open_: Sequence[Contrast], policy: Policy) -> Finding:
-    nouns = listed([phrase(one.name)[2] for one in open_])
-    known = [effect_of("contrast", one.found, one.q) for one in open_ if one.target_class]
-    wanted = [n for effect in known if (n := enough(effect, policy.most_look / 2)) is not None]
-    if len(known) == len(open_) and wanted:
-        widest = max(known, key=lambda effect: effect.high - effect.low)
-        title = (
-            f"Whether the score goes with {nouns} of the whole image cannot be said: a difference within labels of "
-            f"{signed(widest.low)} to {signed(widest.high)} SD is possible with {widest.n} images."
-        )
-        advice = f"About {max(*wanted, widest.n + 1)} images of this kind would do."
-        return finding(GLOBAL_LOOK, "insufficient", title, advice, effect=widest)
-    title = f"Whether the score goes with {nouns} of the whole image cannot be said: too few images of some label are on one side."
-    advice = (
-        f"At least {policy.least_samples} images (or subjects) of every label are needed on each side: collect images in which "
-        "these do not go with the label."
-    )
-    return finding(GLOBAL_LOOK, "insufficient", title, advice)
 
 
 # ------------------------------------------------------------------ CAM302, CAM303: groups
@@ -288,7 +102,7 @@ def _group_finding(
     if not known:
         return _too_few(GROUP_UNSEEN, group, policy)
     strongest = max(known, key=lambda one: (max(one.found.low, -one.found.high), abs(one.found.estimate)))
-    status = _answer(strongest, policy)
+    status = answer(strongest, policy)
     effect = effect_of("contrast", strongest.found, strongest.q)
     about = {group: strongest.name}
     if status in {"passed", "insufficient"}:
@@ -309,7 +123,7 @@ def _group_finding(
     looks = associated_looks(outcome, strongest)
     if looks:
         title += f" In these images {listed(looks)} of the whole image differs too."
-    samples, counter = _exemplars(outcome, strongest)
+    samples, counter = speaking(outcome, strongest)
     return finding(
         GROUP_UNSEEN,
         status,
@@ -322,24 +136,6 @@ def _group_finding(
         samples=samples[: policy.exemplars],
         counter_samples=counter[: policy.exemplars],
     )
-
-
-def associated_looks(outcome: Outcomes, one: Contrast) -> list[str]:
-    """The nouns of the looks that go with one side of a comparison (Cramer's V, all labels together)."""
-    names = [name for name in LOOKS if f"look_{name}" in outcome.samples]
-    found = {}
-    for name, (high, has) in look_sides(outcome, names).items():
-        both = has & one.compared
-        counts = np.array(
-            [
-                [int((both & (high == a) & (one.second == b)).sum()) for b in (False, True)]
-                for a in (False, True)
-            ]
-        )
-        effect = association_of(counts, seed=0)
-        if effect.low > _ASSOCIATED:
-            found[phrase(name)[2]] = effect.estimate
-    return sorted(found, key=lambda noun: -found[noun])
 
 
 def _group_advice(group: str, looks: Sequence[str]) -> str:
@@ -411,7 +207,7 @@ def _matched(evidence: Evidence, outcome: Outcomes, group: str, policy: Policy) 
     if not known:
         return _too_few(MATCHED_GROUPS, group, policy)
     one, by = max(known, key=lambda of: (max(of[0].found.low, -of[0].found.high), abs(of[0].found.estimate)))
-    status = _answer(one, policy)
+    status = answer(one, policy)
     effect = effect_of("contrast", one.found, one.q)
     if status in {"passed", "insufficient"}:
         return _no_group(MATCHED_GROUPS, status, group, one, policy=policy)
@@ -421,7 +217,7 @@ def _matched(evidence: Evidence, outcome: Outcomes, group: str, policy: Policy) 
         f"{by}, by {sized(effect)} over {effect.n // 2} pairs. No attribute is annotated, so nothing was edited: this is weaker "
         "evidence, and not visible to a heatmap alone."
     )
-    samples, counter = _exemplars(outcome, one)
+    samples, counter = speaking(outcome, one)
     return finding(
         MATCHED_GROUPS,
         status,

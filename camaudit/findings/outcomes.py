@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from camaudit.statistics.multiplicity import benjamini_hochberg
 from camaudit.statistics.stratified import Difference, class_differences
@@ -13,10 +15,11 @@ from camaudit.statistics.stratified import Difference, class_differences
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from camaudit.findings.evidence import Evidence
+    from camaudit.findings.policy import Policy
+    from camaudit.types import Status
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,14 @@ class Outcomes:
         labels: (n,) class of each.
         margins: by class (n,) score minus the best other score, in its standard deviations over these samples.
         subjects: (n,) or None where samples share none.
+        units: by class one standard deviation of its margin, in units of the score.
     """
 
     samples: pd.DataFrame
     labels: NDArray[np.object_]
     margins: Mapping[str, NDArray[np.float64]]
     subjects: NDArray[np.object_] | None
+    units: Mapping[str, float]
 
     @property
     def own(self) -> NDArray[np.float64]:
@@ -59,21 +64,21 @@ def outcomes(evidence: Evidence) -> Outcomes | str:
     scores = known[[f"score_{name}" for name in classes]].to_numpy(dtype=np.float64)
     if not np.isfinite(scores).all():
         return "some scores are not numbers"
-    margins = {name: _in_deviations(scores, index) for index, name in enumerate(classes)}
-    if any(values is None for values in margins.values()):
+    raw = {name: _margin(scores, index) for index, name in enumerate(classes)}
+    units = {name: float(values.std()) for name, values in raw.items()}
+    if not all(unit > 0 for unit in units.values()):
         return "the model gives every image the same scores"
     subjects = None
     if "subject" in known and known["subject"].notna().any():
         column = known["subject"].astype(object)
         subjects = column.where(column.notna(), None).to_numpy(dtype=object)
-    usable = {name: values for name, values in margins.items() if values is not None}
-    return Outcomes(known, labels, usable, subjects)
+    margins = {name: values / units[name] for name, values in raw.items()}
+    return Outcomes(known, labels, margins, subjects, units)
 
 
-def _in_deviations(scores: NDArray[np.float64], index: int) -> NDArray[np.float64] | None:
-    margin = scores[:, index] - np.delete(scores, index, axis=1).max(axis=1)
-    deviation = float(margin.std())
-    return margin / deviation if deviation > 0 else None
+def _margin(scores: NDArray[np.float64], index: int) -> NDArray[np.float64]:
+    margin: NDArray[np.float64] = scores[:, index] - np.delete(scores, index, axis=1).max(axis=1)
+    return margin
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,17 @@ class Contrast:
     q: float
     second: NDArray[np.bool_]
     compared: NDArray[np.bool_]
+
+    def reverse(self, other: str) -> Contrast:
+        """The same said of the other of two classes."""
+        found = self.found
+        strata = {label: -apart for label, apart in found.strata.items()}
+        turned = Difference(-found.estimate, -found.high, -found.low, found.p, found.n, strata)
+        return replace(self, target_class=other, found=turned)
+
+    def with_q(self, q: float) -> Contrast:
+        """The same with an adjusted p."""
+        return replace(self, q=q)
 
 
 def contrasts(
@@ -142,14 +158,28 @@ def towards(one: Contrast, classes: Sequence[str]) -> Contrast:
     """The same contrast, of two classes said of the one that the second side speaks for."""
     if len(classes) != 2 or not one.target_class or one.found.estimate >= 0:
         return one
-    other = classes[1] if one.target_class == classes[0] else classes[0]
+    return one.reverse(classes[1] if one.target_class == classes[0] else classes[0])
+
+
+def answer(one: Contrast, policy: Policy) -> Status:
+    """Whether a contrast is an issue, a tip (there, but small), absent, or undecided."""
     found = one.found
-    turned = Difference(
-        -found.estimate,
-        -found.high,
-        -found.low,
-        found.p,
-        found.n,
-        {label: -apart for label, apart in found.strata.items()},
-    )
-    return Contrast(one.name, other, turned, one.q, one.second, one.compared)
+    if math.isnan(found.low) or math.isnan(found.p):
+        return "insufficient"
+    clear = max(found.low, -found.high) > 0 and one.q <= policy.level
+    if clear and max(found.low, -found.high) > policy.least_look:
+        return "issue"
+    if max(abs(found.low), abs(found.high)) >= policy.most_look:
+        return "insufficient"
+    return "tip" if clear else "passed"
+
+
+def speaking(outcome: Outcomes, one: Contrast) -> tuple[list[str], list[str]]:
+    """Images of the side that speaks for the class by how far they do, beyond their label; the strongest, the weakest."""
+    side = one.compared & (one.second if one.found.estimate > 0 else ~one.second)
+    margin = pd.Series(outcome.margins[one.target_class])
+    beyond = (margin - margin.groupby(outcome.labels).transform("mean"))[side]
+    order = beyond.sort_values(ascending=False, kind="stable").index
+    names = outcome.samples["sample"].astype(str)
+    half = len(order) // 2
+    return [names[i] for i in order[: len(order) - half]], [names[i] for i in order[::-1][:half]]
