@@ -123,7 +123,7 @@ def _followed(evidence: Evidence, outcome: Outcomes, seen: Mapping[str, Contrast
     for place, (name, one) in enumerate(seen.items()):
         if name not in wide.index.levels[0]:  # type: ignore[attr-defined]  # of two levels
             continue
-        mine = wide.loc[name].reindex(names)
+        mine = pd.DataFrame(wide.loc[name]).reindex(names)
         open_ = _changeable(outcome, one, mine.notna().any(axis=1).to_numpy(dtype=bool))
         changes = {
             of: np.where(open_, mine[of].to_numpy(dtype=np.float64) / unit, np.nan)

@@ -57,7 +57,6 @@ class Evidence:
         transplants: see there; None where nobody asked.
         seed: of the permutations.
         recasts: see `camaudit.types.AuditedRun`; None where no look of whole images was changed.
-        recasts: see `camaudit.types.AuditedRun`; None where no look of whole images was changed.
         training: the training set's ``label`` and ``group_NAME`` columns, one row an image; None where no table was named.
     """
 
@@ -75,7 +74,6 @@ class Evidence:
     trust: pd.DataFrame | None = None
     seed: int = 0
     training: pd.DataFrame | None = None
-    recasts: pd.DataFrame | None = None
     recasts: pd.DataFrame | None = None
     exchanges: pd.DataFrame | None = None
     transplants: pd.DataFrame | None = None
