@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from camaudit.findings import Policy
 from camaudit.measure.localisation import POINTING_TOLERANCE
+from camaudit.measure.trust import SAME
 from camaudit.report import tables, words
 from camaudit.statistics import MINIMUM
 
@@ -89,17 +90,23 @@ def statistics(run: AuditedRun) -> list[str]:
             "reading order counts."
         ),
         (
-            f"Intervals are 95{words.NARROW}% bootstrap intervals (BCa). An accuracy's is Wilson's where every "
-            f"image is a unit of its own, or where all are right or all wrong. Under {MINIMUM} images "
-            "no interval is given."
+            f"Intervals are 95{words.NARROW}% intervals of the mean that allow for skewed values: the hull of Student's and "
+            "Hall's. An accuracy's is Wilson's where every image is a unit of its own, or where all are right or all wrong. "
+            f"Under {MINIMUM} images no interval is given."
         ),
         (
-            "Differences from zero are tested by flipping signs at random; q is the p-value after Benjamini and "
-            "Hochberg's correction for the number of questions asked."
+            "p is the test that belongs to the interval; q is p after Benjamini and Hochberg's correction for the number of "
+            "questions asked."
         ),
     ]
     if run.manifest.roles:
         said += thresholds(Policy(), edited=bool(tables.edits(run)))
+    if any("trusted" in finding.answers for finding in run.findings):
+        said.append(
+            f"Trusted is answered no where the map of a model whose head is random has a rank correlation wholly above {SAME:g} "
+            "with the model's own, or most maps are empty; yes where that correlation, and that of the wholly random model, lie "
+            "wholly below half of what a little noise on the image leaves."
+        )
     if tables.edits(run):
         said.append(
             "An edit's shift is what the margin (score of the class minus the best other one, in its standard "
@@ -127,7 +134,12 @@ def thresholds(policy: Policy, *, edited: bool) -> list[str]:
         said.append(
             f"Used is answered yes where the interval of the shift lies wholly beyond {policy.least_shift:g} SD, or that of its "
             f"size up or down wholly above {policy.least_response:g} SD, and q ≤ {policy.level:g}; no where it is not yes and "
-            f"they lie within ± {policy.most_shift:g} SD and ± {policy.least_response:g} SD."
+            f"they lie within ± {policy.most_shift:g} SD and ± {policy.least_response:g} SD. Where regions were edited in "
+            "several ways, the interval spans them all: they have to agree."
+        )
+        said.append(
+            "Harms is answered yes where more images are right once the attribute is edited away than once as much is edited "
+            f"elsewhere, with an interval beyond 0 and q ≤ {policy.level:g}."
         )
     said.append(
         f"Whatever is neither yes nor no cannot be said, nor can anything with fewer than {policy.least_samples} "
@@ -141,8 +153,8 @@ def limits(run: AuditedRun) -> list[str]:
     rows, columns = run.manifest.grid
     said = [
         (
-            "A shortcut that has no place: a blur, a colour cast, noise, a camera's or a scanner's signature. Maps "
-            "of where cannot show it, and a clean map is no proof that there is none."
+            "A shortcut that has no place, other than the looks that were measured: a camera's or a scanner's signature, say. "
+            "Maps of where cannot show it, and a clean map is no proof that there is none."
         ),
         "Anything outside the annotated regions. What was not outlined was not asked about.",
         f"Details finer than the map. It has {rows} by {columns} cells, and evidence on a small region spills over.",
