@@ -69,14 +69,14 @@ def _title(weighed: Weighed, status: Status, policy: Policy) -> str:
     moved, followed = weighed.moved, weighed.followed
     if followed is Answer.YES and moved is not None:
         follows = wording.follows(moved)
-        return f"{about}, the model uses {name}: editing it away {follows} more than editing as much elsewhere does; {share}."
+        return f"{about}, the model uses {name}: editing it away {follows} more than editing as much elsewhere does{wording.alone(weighed)}; {share}."
     if followed is Answer.OPEN:
         why = wording.undecided(weighed, policy)
         return f"{about}, it cannot be said whether the model uses {name}: {why}; {share}."
     maps = wording.maps(weighed)
     if followed is Answer.NO and moved is not None:
         link = "and" if status == "issue" else "but"
-        return f"{about}, {maps} ({share}), {link} the model does not use it: editing it away {wording.moves(moved)}."
+        return f"{about}, {maps} ({share}), {link} the model does not use it: editing it away {wording.moves(moved)}{wording.alone(weighed)}."
     return f"{about}, {maps}: {share}. Whether the model uses it was not tested."
 
 

@@ -30,6 +30,7 @@ class Weighed:
         gain: what editing it away takes from the accuracy, by label where the run has that target; None where nothing was
             edited.
         pays: whether the model is right more often without it; only of an attribute that is used.
+        fills: what regions were edited with.
     """
 
     cell: Cell
@@ -42,6 +43,7 @@ class Weighed:
     followed: Answer
     gain: Effect | None
     pays: Answer
+    fills: tuple[str, ...] = ()
 
     @property
     def effects(self) -> dict[str, Effect]:
@@ -75,6 +77,7 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
         followed=followed,
         gain=gain,
         pays=harms(gain, policy) if cell.role == "attribute" and followed is Answer.YES else Answer.UNASKED,
+        fills=evidence.fills,
     )
 
 

@@ -84,6 +84,11 @@ def moves(effect: Effect) -> str:
     return f"changes the score{either} by {signed(effect)} beyond the controls"
 
 
+def alone(weighed: Weighed) -> str:
+    """Says so where a single fill decided, which the score may follow instead of the region."""
+    return f" (with one fill only, {weighed.fills[0]})" if len(weighed.fills) == 1 else ""
+
+
 def pays(weighed: Weighed) -> str:
     """What the attribute costs, as the continuation of a sentence; nothing where that was not shown."""
     gain = weighed.gain
