@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from camaudit.config import AuditSettings
     from camaudit.explain.targets import Target
     from camaudit.measure.trust import Found, Stage
     from camaudit.runs.job import Job
@@ -72,30 +73,32 @@ class Plan:
     passes: int
 
 
-def plan(job: Job, samples: pd.DataFrame, measurements: pd.DataFrame) -> Plan:
-    """How many images are examined, by the passes that the run's other stages took."""
-    once = passes_of_maps(job.config.audit.methods)
+def plan(settings: AuditSettings, samples: pd.DataFrame, measurements: pd.DataFrame) -> Plan:
+    """How many images are examined, by the passes that the run's other stages took.
+
+    Args:
+        settings: of the audit.
+        samples: the run's samples.
+        measurements: the run's measurements.
+    """
+    once = passes_of_maps(settings.methods)
     edits = measurements[
         (measurements["metric"] == "shift_region")
-        & (measurements["target"] == job.targets[0].id)
+        & (measurements["target"] == settings.targets[0])
         & measurements["value"].notna()
     ]
-    passes = len(samples) * once + len(edits) * (1 + job.config.audit.intervention.controls)
-    budget = SHARE / (1 - SHARE) * passes
-    asked = job.config.audit.trust.samples
-    each = passes_of_faithfulness(*_asked(job))
-    if asked != "auto":
-        images = min(asked, len(samples))
+    passes = len(samples) * once + len(edits) * (1 + settings.intervention.controls)
+    if settings.trust.samples != "auto":
+        images = min(settings.trust.samples, len(samples))
         return Plan(images, min(EDITED, images), passes)
+    budget = SHARE / (1 - SHARE) * passes
+    methods = [get_method(name) for name in settings.methods]
+    each = passes_of_faithfulness(len(methods), len({method.grid for method in methods}))
     images = min(MOST, len(samples), int(budget / (_CALLS * once)))
+    if images < LEAST:
+        return Plan(0, 0, passes)
     edited = min(EDITED, images, int((budget - images * _CALLS * once) / each))
-    return Plan(images if images >= LEAST else 0, edited if min(images, edited) >= LEAST else 0, passes)
-
-
-def _asked(job: Job) -> tuple[int, int]:
-    """How many methods there are, and on how many grids their maps lie."""
-    methods = [get_method(name) for name in job.config.audit.methods]
-    return len(methods), len({method.grid for method in methods})
+    return Plan(images, edited if edited >= LEAST else 0, passes)
 
 
 def passes_of_maps(methods: Sequence[str]) -> int:
@@ -120,10 +123,10 @@ def examine(job: Job, samples: pd.DataFrame, measurements: pd.DataFrame) -> pd.D
         samples: the run's samples.
         measurements: the run's measurements.
     """
-    takes = plan(job, samples, measurements)
-    drawn = _drawn(samples, takes.images, job.config.audit.seed)
-    edited = frozenset(drawn[: takes.edited])
-    chosen = samples.loc[samples["sample"].isin(drawn), "sample"]  # in the order of the dataset
+    takes = plan(job.config.audit, samples, measurements)
+    names = drawn(samples, takes.images, job.config.audit.seed)
+    edited = frozenset(names[: takes.edited])
+    chosen = samples.loc[samples["sample"].isin(names), "sample"]  # in the order of the dataset
     found = [job.data.sample(str(name)) for name in chosen]
     listed = [sample for sample in found if sample is not None]
     rows = max(1, min(_ROWS, len(listed) // _DRAWS))
@@ -194,11 +197,11 @@ def empty() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=kinds.get(name, object)) for name in COLUMNS})
 
 
-def _drawn(samples: pd.DataFrame, count: int, seed: int) -> list[str]:
+def drawn(samples: pd.DataFrame, count: int, seed: int) -> list[str]:
     """Random samples: of each subject one, then of each another, until there are enough."""
-    drawn = samples.iloc[np.random.default_rng(seed).permutation(len(samples))]
-    turn = drawn.groupby("subject", sort=False).cumcount().where(drawn["subject"].notna(), 0)
-    first = drawn.loc[turn.sort_values(kind="stable").index].head(count)
+    mixed = samples.iloc[np.random.default_rng(seed).permutation(len(samples))]
+    turn = mixed.groupby("subject", sort=False).cumcount().where(mixed["subject"].notna(), 0)
+    first = mixed.loc[turn.sort_values(kind="stable").index].head(count)
     return [str(name) for name in first["sample"]]
 
 
