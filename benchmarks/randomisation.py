@@ -7,8 +7,8 @@ the maps against the trained network's by Spearman's rank correlation and SSIM. 
 weights; a stage (the head, the last convolution, seven stages of blocks, the stem) gets the values, batch norm's statistics
 included, of the same architecture as it is initialised; the class is the one that the trained network predicts.
 
-The rule was fixed before anything was measured. All figures are medians over images, with 95 % bootstrap intervals, of the
-rank correlation with the trained network's map on the map's own grid:
+The rule, in `camaudit.measure.trust.rule`, was fixed before anything was measured. All figures here are medians over
+images, with 95 % bootstrap intervals, of the rank correlation with the trained network's map on the map's own grid:
 
 - *noise*: the map of the image with Gaussian noise, 2 % of its range, from the same network. Nothing that matters has
   changed: this is what a map keeps by itself. A method that draws at random draws anew for every map.
@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.stats import bootstrap, rankdata
+from scipy.stats import bootstrap
 from skimage.metrics import structural_similarity
 from timm import create_model
 
@@ -49,6 +49,8 @@ from camaudit.explain import explain
 from camaudit.explain.noise import noisy
 from camaudit.explain.targets import Classes, Probability
 from camaudit.explain.upsampling import upsample
+from camaudit.measure.trust import NOISE as SIGMA
+from camaudit.measure.trust import randomisation, rank_correlations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -67,7 +69,6 @@ NOISE, OTHER, TWINS = "noise", "other class", "twins"
 HEAD, HALF, ALL = "cascade 1", "cascade 5", f"cascade {len(STAGES)}"
 CASCADE = tuple(f"cascade {depth}" for depth in range(1, len(STAGES) + 1))
 ALONE = tuple(f"alone {depth}" for depth in range(2, len(STAGES) + 1))  # the first is the cascade's first
-SAME = 0.9
 BATCH = 4
 
 
@@ -154,11 +155,7 @@ def stages_of(change: str) -> list[int]:
 
 def rank_correlation(one: Tensor, other: Tensor) -> float:
     """Spearman's, of two maps (h, w); 0 where one is constant and has no order to share, NaN where both are."""
-    ranks = [rankdata(of.numpy(), axis=None) for of in (one, other)]
-    constant = [of.min() == of.max() for of in ranks]
-    if any(constant):
-        return float("nan") if all(constant) else 0.0
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    return float(rank_correlations(one[None], other[None])[0])
 
 
 def similarity(one: Tensor, other: Tensor) -> float:
@@ -209,7 +206,7 @@ def compared(
         return {name: of[:, 0] for name, of in maps_of(model, pictures, group, [own], draw).items()}
 
     yield from held(OTHER, original, {name: maps[:, 1] for name, maps in before.items()})
-    (copy_of,) = noisy(images, 1, 0.02, seed)
+    (copy_of,) = noisy(images, 1, SIGMA, seed)
     yield from held(NOISE, original, under(trained, copy_of))
     for change in changes:
         maps = under(randomised(trained, stages_of(change), seed))
@@ -249,9 +246,7 @@ def interval(values: Sequence[float]) -> Interval:
 
 def decided(noise: Interval, first: Interval, *further: Interval) -> str:
     """What the rule makes of them, the first of which can fail; see the module's docstring."""
-    if first.low > SAME:
-        return "fails"
-    return "passes" if max(of.high for of in (first, *further)) < noise.low / 2 else "open"
+    return randomisation(noise, first, further)
 
 
 def by_condition(rows: Sequence[Sequence[Any]], metric: int = 3) -> dict[str, dict[str, Interval]]:
