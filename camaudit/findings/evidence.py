@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,21 +81,22 @@ class Evidence:
 
     def effect(self, metric: str, method: str, cell: Cell, *, target: str | None = None) -> Effect | None:
         """The effect of one cell, of the deciding target where none is named; None where it was not measured."""
-        table = self.effects
-        row = table[
-            (table["metric"] == metric)
-            & (table["method"] == method)
-            & (table["target"] == (target or self.target))
-            & (table["target_class"] == cell.target_class)
-            & (table["region"] == cell.region)
-            & (table["group"] == cell.group)
-            & (table["value"] == cell.value)
-        ]
-        if row.empty:
-            return None
-        first = row.iloc[0]
-        low, high, p, q = (float(first[name]) for name in ("low", "high", "p", "q"))
-        return Effect(metric, float(first["estimate"]), low, high, p, q, int(first["n"]))
+        key = (metric, method, target or self.target, cell.target_class, cell.region, cell.group, cell.value)
+        return self._by_cell.get(key)
+
+    @cached_property
+    def _by_cell(self) -> dict[tuple[str, ...], Effect]:
+        """The effects by metric, method, target, class, region, group and value: looked up often."""
+        names = ("metric", "method", "target", "target_class", "region", "group", "value")
+        keys = zip(*(self.effects[name].astype(str) for name in names), strict=True)
+        numbers = zip(
+            *(self.effects[name] for name in ("estimate", "low", "high", "p", "q", "n")), strict=True
+        )
+        found: dict[tuple[str, ...], Effect] = {}
+        for key, (estimate, low, high, p, q, n) in zip(keys, numbers, strict=True):
+            effect = Effect(key[0], float(estimate), float(low), float(high), float(p), float(q), int(n))
+            found.setdefault(key, effect)
+        return found
 
     def edited(self, metric: str, cell: Cell, *, target: str | None = None) -> Effect | None:
         """The effect of editing a region, over all fills: see `over_fills`; None where nothing was edited."""
