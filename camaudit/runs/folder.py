@@ -21,6 +21,9 @@ _OWN = (
     *("manifest.json", "config.yaml", REGIONS, "samples", "maps", WORK, "media", "report.html"),
     *(
         "measurements.parquet",
+        "exchanges.parquet",
+        "transplants.parquet",
+        "recasts.parquet",
         "trust.parquet",
         "effects.parquet",
         "clusters.parquet",

@@ -104,20 +104,12 @@ def ratio(first: Rate, second: Rate, z: float = Z) -> tuple[float, float]:
     """Ends of the interval of first over second (Donner and Zou 2012, eq. 6); the upper one may be infinite."""
     (low1, high1), (low2, high2) = wilson(first, z), wilson(second, z)
     p1, p2 = first.share, second.share
-    below, above = high2 * (2 * p2 - high2), low2 * (2 * p2 - low2)
     product = p1 * p2
-    low = high = math.nan
-    inner = product**2 - low1 * high2 * (2 * p1 - low1) * (2 * p2 - high2)
-    if below > 0 and inner >= 0:
-        low = (product - math.sqrt(inner)) / below
-    elif high2 > 0:
-        low = low1 / high2  # the ends of both: wider, and always there
-    inner = product**2 - high1 * low2 * (2 * p1 - high1) * (2 * p2 - low2)
-    if above > 0 and inner >= 0:
-        high = (product + math.sqrt(inner)) / above
-    else:
-        high = high1 / low2 if low2 > 0 else math.inf
-    return max(0.0, low), high
+    # neither root is of a negative number, and the lower end is written so that nothing small is divided by
+    down = math.sqrt(max(0.0, product**2 - low1 * high2 * (2 * p1 - low1) * (2 * p2 - high2)))
+    up = math.sqrt(max(0.0, product**2 - high1 * low2 * (2 * p1 - high1) * (2 * p2 - low2)))
+    low = low1 * (2 * p1 - low1) / (product + down) if product + down > 0 else 0.0
+    return low, (product + up) / (low2 * (2 * p2 - low2)) if low2 > 0 else math.inf
 
 
 def widest(rates: Mapping[str, Rate]) -> tuple[str, str, Interval, Interval]:
@@ -175,10 +167,13 @@ def gap(
     worst, best, apart, relative = widest(rates)
     codes = np.searchsorted(np.array(names, dtype=object), groups)
     observed = _largest(*_counted(hits, codes[None, :], len(names)))[0] * (1 - 1e-9)  # so that ties count
-    blocks = np.zeros(codes.size, np.int64) if strata is None else pd.factorize(strata)[0]
+    blocks = np.zeros(codes.size, np.int64) if strata is None else pd.factorize(strata, sort=True)[0]
     if subjects is None or rate(hits, subjects).n == pd.Series(subjects).nunique(dropna=False):
         reached = _largest(*_drawn(hits, codes, blocks, seed=seed, count=permutations)) >= observed
         return Gap(worst, best, apart, relative, (int(reached.sum()) + 1) / (permutations + 1))
+    # so that the order of the rows does not matter
+    order = np.lexsort((hits, codes, blocks, subjects.astype(str)))
+    hits, codes, blocks, subjects = hits[order], codes[order], blocks[order], subjects[order]
     extreme = sum(
         int((_largest(*_counted(hits, block, len(names))) >= observed).sum())
         for block in shuffles(codes, blocks, subjects, seed=seed, count=permutations)

@@ -69,9 +69,10 @@ def mean_difference(
         seed: of the permutations.
         permutations: their number; fewer where there are more than 20,000 values.
     """
-    kept = _usable(values, second, strata, subjects)
-    if kept is None:
+    usable = _usable(values, second, strata, subjects)
+    if usable is None:
         return NOTHING
+    kept = _sorted(usable, values, second, strata, subjects)
     values, second, strata = values[kept], second[kept], strata[kept]
     names, blocks = np.unique(strata.astype(str), return_inverse=True)
     subjects = None if subjects is None else subjects[kept]
@@ -120,9 +121,10 @@ def rate_difference(
         permutations: their number.
     """
     numbers = hits.astype(np.float64)
-    kept = _usable(numbers, second, strata, subjects)
-    if kept is None:
+    usable = _usable(numbers, second, strata, subjects)
+    if usable is None:
         return NOTHING
+    kept = _sorted(usable, numbers, second, strata, subjects)
     numbers, hits, second, strata = numbers[kept], hits[kept], second[kept], strata[kept]
     subjects = None if subjects is None else subjects[kept]
     names, blocks = np.unique(strata.astype(str), return_inverse=True)
@@ -163,6 +165,21 @@ def _usable(
     enough = sides.index[(sides >= LEAST).all(axis=1)]
     kept = known & np.isin(strata.astype(str), np.asarray(enough, dtype=str))
     return kept if kept.any() else None
+
+
+def _sorted(
+    kept: NDArray[np.bool_],
+    values: NDArray[np.float64],
+    second: NDArray[np.bool_],
+    strata: NDArray[np.object_],
+    subjects: NDArray[np.object_] | None,
+) -> NDArray[np.int64]:
+    """The places of the values that count, in an order that does not depend on that of the rows."""
+    keys = [values, second, strata.astype(str)]
+    if subjects is not None:
+        keys.append(subjects.astype(str))
+    order = np.lexsort(keys)
+    return np.asarray(order[kept[order]], dtype=np.int64)
 
 
 def _weights(

@@ -155,6 +155,7 @@ def test_the_run_directory_is_laid_out_as_documented(finished: Run) -> None:
             "trust.parquet",
             "exchanges.parquet",
             "transplants.parquet",
+            "recasts.parquet",
             "findings.json",
             "report.html",
         ),
