@@ -228,7 +228,7 @@ def _cells(
         whose[unknown] = len(subjects) + np.arange(unknown.sum())
     pooled = np.zeros_like(cells.classes)
     class_names = np.array(["", *cells.class_names], dtype=object)
-    order = ["_block", "_class", "_part", "_value"]
+    order = ["_block", "_class", "_value"]
     tables = []
     for place, part in enumerate(parts):
         # a row whose sample is not in the table is in no group
@@ -242,13 +242,13 @@ def _cells(
             cell = np.ravel_multi_index((cells.blocks[rows], classes[rows], inside[rows]), shape)
             table = _numbers(values[rows], cell, None if whose is None else whose[rows], bounds)
             block, in_class, in_group = np.unravel_index(table.index, shape)
-            table[list(BLOCK)] = cells.block_names[block]
-            table["target_class"] = class_names[in_class]
-            table["group"] = part.group
-            table["value"] = np.array(part.values, dtype=object)[in_group]
-            table[order] = np.column_stack([block, in_class, np.full(len(block), place), in_group])
-            tables.append(table)
-    return pd.concat(tables).sort_values(order)
+            names = {name: cells.block_names[block, at] for at, name in enumerate(BLOCK)}
+            names["target_class"] = class_names[in_class]
+            names["value"] = np.array(part.values, dtype=object)[in_group]
+            keys = pd.DataFrame(names, index=table.index).assign(group=part.group)
+            places = pd.DataFrame(np.column_stack([block, in_class, in_group]), table.index, order)
+            tables.append(pd.concat([keys, table, places.assign(_part=place)], axis=1))
+    return pd.concat(tables).sort_values(["_block", "_class", "_part", "_value"])
 
 
 def _numbers(

@@ -100,7 +100,7 @@ def bounded(
     flat = found.error == 0
     low = np.where(flat, found.mean - (found.mean - least) * unseen, low)
     high = np.where(flat, found.mean + (greatest - found.mean) * unseen, high)
-    share = (found.mean - least) / (greatest - least)
+    share = np.clip((found.mean - least) / (greatest - least), 0.0, 1.0)
     wilson = _wilson(share, found.units, confidence)
     score = [least + (greatest - least) * end for end in wilson]
     several = at_ends & (found.units >= 2)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,9 +9,11 @@ import pytest
 
 from camaudit.errors import DataError
 from camaudit.statistics import benjamini_hochberg, compare_effects, effects, mean_interval, mean_test
-from camaudit.statistics.effects import COLUMNS
+from camaudit.statistics.effects import BOUNDS, COLUMNS
+from camaudit.statistics.units import units
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 KEYS = list(COLUMNS[:8])
@@ -209,3 +212,56 @@ def test_comparison_is_antisymmetric() -> None:
     np.testing.assert_allclose(there["estimate"], -back["estimate"])
     np.testing.assert_allclose(there["low"], -back["high"])
     np.testing.assert_allclose(there["p"], back["p"])
+
+
+ODD = (0.0, 0.0, 1.0, -2.5, 1e300, 1e-300, math.nan, math.inf, -math.inf)
+
+
+def chosen(generator: np.random.Generator, values: Sequence[object], n: int) -> list[object]:
+    return [values[at] for at in generator.integers(0, len(values), n)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("shared", [False, True])
+def test_every_cell_is_what_a_loop_finds_whatever_the_data(seed: int, shared: bool) -> None:
+    generator = np.random.default_rng(seed)
+    n = int(generator.integers(1, 150))
+    ends = np.array(chosen(generator, ODD[: 2 + seed], n), dtype=np.float64)
+    measurements = pd.DataFrame(
+        {
+            "sample": [f"s{at}" for at in generator.integers(0, 32, n)],
+            "target_class": chosen(generator, ["a", "b", None, ""], n),
+            "region": chosen(generator, ["hair", "coat"][: 1 + seed % 2], n),
+            "value": np.where(generator.random(n) < 0.5, ends, generator.normal(size=n)),
+            "metric": chosen(generator, ["excess", "mass", "flip"], n),
+        }
+    ).assign(method="m", target="t", role="attribute")
+    measurements = measurements.drop_duplicates(["sample", "region", "metric"])
+    samples = pd.DataFrame({"sample": [f"s{at}" for at in range(30)]})
+    samples["group_g"] = chosen(generator, ["x", "y", "", None], 30)
+    samples["subject"] = chosen(generator, [*"pqrstuvwxyzäöü", None], 30) if shared else None
+    found = effects(measurements, samples, groups=["g"], metrics=["excess", "mass", "flip"])
+    joined = measurements.merge(samples, on="sample", how="left")
+    for row in found.itertuples():
+        inside = (joined["metric"] == row.metric) & (joined["region"] == row.region)
+        inside &= (joined["target_class"] == row.target_class) if row.target_class else True
+        inside &= (joined["group_g"] == row.value) if row.group else True
+        values = joined.loc[inside, "value"]
+        subjects = joined.loc[inside, "subject"] if joined["subject"].notna().any() or shared else None
+        several = units(values, subjects).sums.size
+        expected = (
+            *mean_interval(values, subjects, bounds=BOUNDS.get(row.metric))[:3],
+            mean_test(values, subjects),
+        )
+        if several < 10:
+            expected = (math.nan,) * 4
+        elif row.metric != "excess":
+            expected = (*expected[:3], math.nan)
+        np.testing.assert_array_equal((row.estimate, row.low, row.high, row.p), expected)
+        assert row.n == np.isfinite(values).sum()
+    in_groups = joined[joined["group_g"].notna() & (joined["group_g"] != "")]
+    for table, cells in ((joined, found[found["group"] == ""]), (in_groups, found[found["group"] != ""])):
+        by = ["metric", "region", *(["group_g"] if table is in_groups else [])]
+        everywhere = table[by].drop_duplicates()
+        with_class = table[table["target_class"].fillna("") != ""][[*by, "target_class"]].drop_duplicates()
+        assert len(cells) == len(everywhere) + len(with_class)
