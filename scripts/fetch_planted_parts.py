@@ -88,7 +88,10 @@ def write_scenes(folders: dict[str, Path], out: Path) -> None:
 def _scene(name: str, folders: dict[str, Path]) -> Path:
     candidates = [
         folders[TABLER] / f"package/src/demo/photos/{name}-500.jpg",
-        *(folders[PLASMA] / f"usr/share/wallpapers/{name}/contents/screenshot.{end}" for end in ("jpg", "png")),
+        *(
+            folders[PLASMA] / f"usr/share/wallpapers/{name}/contents/screenshot.{end}"
+            for end in ("jpg", "png")
+        ),
         folders[MATE] / f"usr/share/backgrounds/mate/nature/{name}.jpg",
         *sorted((folders[LOMIRI] / "usr/share/backgrounds").glob(f"{name}_by_*.jpg")),
         DEMO_SCENES / f"{name}.jpg",
@@ -98,7 +101,9 @@ def _scene(name: str, folders: dict[str, Path]) -> Path:
 
 def main() -> None:
     """Parse the arguments and fetch."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("build/planted/parts"))
     parser.add_argument("--work", type=Path, default=Path("build/planted/packages"))
     arguments = parser.parse_args()

@@ -29,7 +29,9 @@ OUT = Path("build/planted")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the arguments and do as they say."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.planted", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m benchmarks.planted",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--full", action="store_true")
@@ -43,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     if chosen.quick or chosen.full:
         plan = (grid.quick if chosen.quick else grid.whole)(chosen.portion)
-        plan = [(station, jobs) for station, jobs in plan if not chosen.only or station.shortcut in chosen.only]
+        plan = [
+            (station, jobs) for station, jobs in plan if not chosen.only or station.shortcut in chosen.only
+        ]
         run(plan, Parts(chosen.parts), chosen.out, workers=chosen.workers, minutes=chosen.minutes)
     if chosen.report:
         from benchmarks.planted.report import write

@@ -17,32 +17,40 @@ from benchmarks.planted.truth import BIASED
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import nn
+
     from benchmarks.planted.sets import Pairs
     from benchmarks.planted.truth import Truth
     from camaudit import Finding, Preprocessing, Run
     from camaudit.data import Dataset
-    from torch import nn
 
 TARGET: Final = "predicted"
-EXCHANGED: Final = "CAM104"
-TRANSPLANTED: Final = "CAM105"
 INVISIBLE: Final = frozenset({"CAM301", "CAM302"})
 """Findings that say: not visible to a heatmap."""
+EXCHANGED: Final = "CAM104"
+TRANSPLANTED: Final = "CAM105"
 FLAGGED: Final = 10
 
 
 def audit(
-    model: nn.Module, recipe: Preprocessing, data: Dataset, found: Pairs, truth: Truth, out: Path
+    model: nn.Module,
+    recipe: Preprocessing,
+    data: Dataset,
+    found: Pairs,
+    truth: Truth,
+    *,
+    out: Path,
+    trust: bool,
 ) -> dict[str, Any]:
     """Audit a model as a user would, and hold what was said against the truth; the run is deleted."""
     shutil.rmtree(out, ignore_errors=True)
     started = time.perf_counter()
     loaded = camaudit.load_model(model, classes=list(CLASSES[found.task]), preprocessing=recipe)
-    run = camaudit.audit(data, loaded, out=out, device="cpu", targets=[TARGET])
+    run = camaudit.audit(data, loaded, out=out, device="cpu", targets=[TARGET], trust=trust)
     seconds = time.perf_counter() - started
     record = {
         "verdict": {"status": run.verdict.status, "headline": run.verdict.headline},
-        "findings": [_finding(finding, found, truth) for finding in run.findings],
+        "findings": [_finding(finding, run, found, truth) for finding in run.findings],
         "estimate": estimate(run, found),
         "flagged": flagged(run, found, truth),
         "peers": peers.decisions(run, found),
@@ -52,11 +60,19 @@ def audit(
     return record
 
 
-def _finding(finding: Finding, found: Pairs, truth: Truth) -> dict[str, Any]:
+def _finding(finding: Finding, run: Run, found: Pairs, truth: Truth) -> dict[str, Any]:
     effects = {
-        rung: [effect.name, *(_plain(value) for value in (effect.estimate, effect.low, effect.high)), effect.n]
+        rung: [
+            effect.name,
+            *(_plain(value) for value in (effect.estimate, effect.low, effect.high)),
+            effect.n,
+        ]
         for rung, effect in finding.evidence.items()
     }
+    if finding.code == EXCHANGED and finding.target_class:
+        # a finding tells of the kind of backgrounds that raises the score; here the sign is the shortcut's
+        effects |= {"used": exchanged(run, found, finding.target_class)}
+        effects = {rung: effect for rung, effect in effects.items() if effect is not None}
     kept: dict[str, Any] = {
         "code": finding.code,
         "status": finding.status,
@@ -94,35 +110,45 @@ def _plain(value: float) -> float | None:
 def estimate(run: Run, found: Pairs) -> dict[str, float | None]:
     """What the edits alone say of the shortcut's effect towards its class, in SD, as `Truth.effect` asks it.
 
-    The mean over the fills and the images of the shift towards the second class; ``plain`` is the same without controls.
+    ``shift`` is the mean over the fills and the images of the shift towards the second class; ``plain`` the same without
+    controls; ``exchange`` the mean over the predicted classes of what backgrounds with the shortcut do against those without.
     """
-    region = found.shortcut.region
-    table = run.measurements
-    table = table[(table["region"] == region) & (table["target"] == TARGET) & (table["method"] != "transplant")]
+    region, table = found.shortcut.region, run.measurements
+    table = table[(table["region"] == region) & (table["target"] == TARGET)]
     towards = np.where(table["target_class"] == CLASSES[found.task][1], 1.0, -1.0)
-    if found.shortcut.swap:  # an edit takes half of a swap, and of the first class's images it takes the other half
+    if (
+        found.shortcut.swap
+    ):  # an edit takes half of a swap, and of the first class's images it takes the other half
         shown = np.array([found.shown[int(sample)] for sample in table["sample"]], dtype=int)
         towards = 2 * towards * np.where(shown == 1, 1.0, -1.0)
-    values = table["value"] * towards
-    metric = table["metric"]
-    found_of = {"shift": values[metric == "shift"], "plain": values[metric == "shift_region"]}
-    answers = {name: _plain(float(of.mean())) if of.notna().any() else None for name, of in found_of.items()}
-    exchanges = getattr(run, "exchanges", None)
-    answers["exchange"] = None if exchanges is None else _exchange(exchanges, found)
+    values, metric = table["value"] * towards, table["metric"]
+    of = {"shift": values[metric == "shift"], "plain": values[metric == "shift_region"]}
+    answers = {name: _plain(float(one.mean())) if one.notna().any() else None for name, one in of.items()}
+    rows = [(name, exchanged(run, found, name)) for name in CLASSES[found.task]]
+    signed = [
+        (effect[1] if name == CLASSES[found.task][1] else -effect[1], effect[4])
+        for name, effect in rows
+        if effect is not None and effect[1] is not None
+    ]
+    weight = sum(n for _, n in signed)
+    answers["exchange"] = sum(value * n for value, n in signed) / weight if weight else None
     return answers
 
 
-def _exchange(exchanges: Any, found: Pairs) -> float | None:
-    """Mean margin towards the second class on backgrounds with the shortcut, minus that on backgrounds without it."""
-    if exchanges.empty or not found.shortcut.column:
+def exchanged(run: Run, found: Pairs, target_class: str) -> list[Any] | None:
+    """Name, estimate, low, high and n of what backgrounds with the shortcut do to a class against those without it."""
+    table = run.effects
+    rows = table[
+        (table["metric"] == "exchange")
+        & (table["target"] == TARGET)
+        & (table["target_class"] == target_class)
+        & (table["group"] == found.shortcut.column)
+        & (table["value"] == found.shortcut.values[1])
+    ]
+    if rows.empty:
         return None
-    table = exchanges[exchanges["target"] == TARGET]
-    towards = np.where(table["target_class"] == CLASSES[found.task][1], 1.0, -1.0)
-    shown = np.array([found.shown[int(donor)] for donor in table["donor"]], dtype=int)
-    values = table["value"].to_numpy(float) * towards
-    if not (shown == 1).any() or not (shown == 0).any():
-        return None
-    return _plain(float(np.nanmean(values[shown == 1]) - np.nanmean(values[shown == 0])))
+    first = rows.iloc[0]
+    return ["exchange", *(_plain(first[name]) for name in ("estimate", "low", "high")), int(first["n"])]
 
 
 def flagged(run: Run, found: Pairs, truth: Truth) -> dict[str, float | None]:

@@ -25,7 +25,19 @@ LAND_BIRDS: Final[dict[Portion, tuple[str, ...]]] = {
 }
 MAMMALS: Final[dict[Portion, tuple[str, ...]]] = {
     "training": (
-        *("chimp", "otter", "bear", "european-bear", "bison", "cow", "cow_white", "bull", "zebu", "yak", "goat"),
+        *(
+            "chimp",
+            "otter",
+            "bear",
+            "european-bear",
+            "bison",
+            "cow",
+            "cow_white",
+            "bull",
+            "zebu",
+            "yak",
+            "goat",
+        ),
         *("mountaingoat", "lion", "lion-2", "caribou", "deer", "doe", "wapiti", "dog", "dingo", "elephant"),
         *("pig", "pig_golden", "pig_golden2", "wildboar", "rat", "mouse"),
     ),
@@ -48,11 +60,21 @@ FLOWERS: Final[dict[Portion, tuple[str, ...]]] = {
 }
 WATER_SCENES: Final[dict[Portion, tuple[str, ...]]] = {
     "training": (
-        *("anders-jilden-307322", "christian-joudrey-96208", "geran-de-klerk-290418", "oskar-vertetics-53043"),
+        *(
+            "anders-jilden-307322",
+            "christian-joudrey-96208",
+            "geran-de-klerk-290418",
+            "oskar-vertetics-53043",
+        ),
         *("priscilla-du-preez-181896", "BytheWater", "EveningGlow"),
     ),
     "development": ("eberhard-grossgasteiger-311213", "nathan-anderson-316188", "summer_1am", "ColdRipple"),
-    "reported": ("sean-afnan-244576", "stefan-kunze-26932", "sweet-ice-cream-photography-143023", "DarkestHour"),
+    "reported": (
+        "sean-afnan-244576",
+        "stefan-kunze-26932",
+        "sweet-ice-cream-photography-143023",
+        "DarkestHour",
+    ),
 }
 LAND_SCENES: Final[dict[Portion, tuple[str, ...]]] = {
     "training": (
@@ -60,7 +82,13 @@ LAND_SCENES: Final[dict[Portion, tuple[str, ...]]] = {
         *("david-marcu-114194", "ilnur-kalimullin-218996", "jeremy-bishop-330225", "sam-ferrara-136526"),
         *("aitzgorri", "GreenMeadow", "FallenLeaf"),
     ),
-    "development": ("cristina-gottardi-259243", "davide-cantelli-139887", "seeding", "Path", "wil-stewart-18242"),
+    "development": (
+        "cristina-gottardi-259243",
+        "davide-cantelli-139887",
+        "seeding",
+        "Path",
+        "wil-stewart-18242",
+    ),
     "reported": (
         *("grant-ritchie-338179", "sophie-higginbottom-133982", "stefan-stefancik-105376", "picosdeeuropa"),
         *("Dune", "dino-reichmuth-84359"),

@@ -176,9 +176,7 @@ def draw(parts: Parts, plan: Plan, *, place: int = 0, gender: str | None = None)
     return Drawn(np.asarray(scene), layer == _TOOL, body, np.isin(layer, (_HAIR, _FACE)))
 
 
-def _cut(
-    scene: Image.Image, share: float, corner: NDArray[np.float64], mirrored: np.integer
-) -> Image.Image:
+def _cut(scene: Image.Image, share: float, corner: NDArray[np.float64], mirrored: np.integer) -> Image.Image:
     side = min(scene.size) * share
     left, top = (float(at) * (extent - side) for at, extent in zip(corner, scene.size, strict=True))
     box = (left, top, left + side, top + side)
@@ -192,9 +190,7 @@ def _resized(image: Image.Image, longest: float) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def _person(
-    gender: str, plan: Plan, chance: np.random.Generator
-) -> tuple[Image.Image, NDArray[np.uint8]]:
+def _person(gender: str, plan: Plan, chance: np.random.Generator) -> tuple[Image.Image, NDArray[np.uint8]]:
     """A drawn person with a tool and its part map; of both genders in one place and size."""
     folder = ASSETS / "figures"
     stem = f"{gender}-{plan.kind}"
@@ -203,14 +199,16 @@ def _person(
     size = round(SIDE * chance.uniform(0.75, 1.0))
     turn, length, at = chance.uniform(-30, 30), chance.uniform(0.25, 0.35), chance.uniform(0.3, 0.7)
     if plan.tool:
-        tool = _tool(plan.tool, stem, float(turn), float(length), float(at), person.size)
+        tool = _tool(plan.tool, stem, person.size, turn=float(turn), length=float(length), at=float(at))
         person.alpha_composite(tool)
         labels[np.asarray(tool)[..., 3] >= OPAQUE] = _TOOL
     small = Image.fromarray(labels).resize((size, size), Image.Resampling.NEAREST)
     return person.resize((size, size), Image.Resampling.LANCZOS), np.asarray(small).copy()
 
 
-def _tool(name: str, figure: str, turn: float, length: float, at: float, size: tuple[int, int]) -> Image.Image:
+def _tool(
+    name: str, figure: str, size: tuple[int, int], *, turn: float, length: float, at: float
+) -> Image.Image:
     """A layer of the figure's size with the tool on the coat."""
     if name == "stethoscope":
         return _opened(ASSETS / "figures" / f"{figure}.stethoscope.png", "RGBA")
@@ -220,4 +218,3 @@ def _tool(name: str, figure: str, turn: float, length: float, at: float, size: t
     layer = Image.new("RGBA", size)
     layer.paste(sprite, (round(at * size[0] - sprite.width / 2), round(0.97 * size[1] - sprite.height)))
     return layer
-

@@ -55,6 +55,7 @@ class Job:
         seed: of its training.
         images: how many are audited.
         masks: how well they are annotated.
+        trust: whether the audit examines if the maps can be believed, which costs time and no rung but its own.
     """
 
     family: Family
@@ -62,6 +63,7 @@ class Job:
     seed: int
     images: int = AUDITED
     masks: Masks = "exact"
+    trust: bool = False
 
     @property
     def id(self) -> str:
@@ -85,7 +87,11 @@ _GLOBAL: Final[tuple[tuple[Task, Name], ...]] = (
     ("waterbird", "jpeg"),
     ("nurse", "blur"),
 )
-_TRAPS: Final[tuple[tuple[Task, Name], ...]] = (("waterbird", "watermark"), ("mammal", "patch"), ("nurse", "head"))
+_TRAPS: Final[tuple[tuple[Task, Name], ...]] = (
+    ("waterbird", "watermark"),
+    ("mammal", "patch"),
+    ("nurse", "head"),
+)
 
 Plan = list[tuple[Station, list[Job]]]
 
@@ -104,9 +110,23 @@ def whole(portion: Portion = "reported") -> Plan:
     ]
     third = [
         *(("frozen", 70, 0), ("cnn", 70, 0), ("cnn", 80, 0), ("cnn", 90, 0), ("tuned", 80, 0)),
-        *(("frozen", 50, 2), ("frozen", 60, 1), ("frozen", 95, 1), ("frozen", 80, 1), ("vit", 50, 0), ("vit", 95, 0)),
+        *(
+            ("frozen", 50, 2),
+            ("frozen", 60, 1),
+            ("frozen", 95, 1),
+            ("frozen", 80, 1),
+            ("vit", 50, 0),
+            ("vit", 95, 0),
+        ),
     ]
-    nulls = [("frozen", 50, 0), ("cnn", 50, 0), ("frozen", 50, 1), ("cnn", 50, 1), ("tuned", 50, 0), ("frozen", 50, 2)]
+    nulls = [
+        ("frozen", 50, 0),
+        ("cnn", 50, 0),
+        ("frozen", 50, 1),
+        ("cnn", 50, 1),
+        ("tuned", 50, 0),
+        ("frozen", 50, 2),
+    ]
     every = stations(_LOCAL) + stations(_GLOBAL)
     plan: Plan = [(one, [Job(*job) for job in first]) for one in every]
     plan += [(one, [Job(*job) for job in nulls]) for one in stations(_TRAPS, along=90)]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from timm.models.vision_transformer import VisionTransformer
@@ -17,6 +16,7 @@ from camaudit.demo.train import load_imagenet
 from camaudit.types import Preprocessing
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 Family = Literal["frozen", "tuned", "cnn", "vit"]
@@ -114,7 +114,9 @@ def frozen(features: Tensor, labels: NDArray[np.int64], memory: Memory) -> Heade
     return _ready(Headed(Remembered(backbone().trunk, memory), backbone().stage, head))
 
 
-def tuned(features: Tensor, labels: NDArray[np.int64], memory: Memory, *, seed: int, epochs: int = 5) -> Headed:
+def tuned(
+    features: Tensor, labels: NDArray[np.int64], memory: Memory, *, seed: int, epochs: int = 5
+) -> Headed:
     """The last stage and a new head, trained on what the trunk makes of the images; batch norm stays as it was."""
     import copy
 

@@ -61,4 +61,7 @@ def _plain_means(run: Run, found: Pairs) -> dict[str, float | None]:
         & (table["target_class"] == CLASSES[found.task][1])
     ]
     means = chosen.groupby("metric")["value"].mean()
-    return {name: float(means[name]) if name in means and np.isfinite(means[name]) else None for name in ("mass", "area")}
+    return {
+        name: float(means[name]) if name in means and np.isfinite(means[name]) else None
+        for name in ("mass", "area")
+    }

@@ -13,7 +13,7 @@ from benchmarks.planted.shortcuts import GLOBAL, LOCAL
 from benchmarks.planted.truth import BIASED, CLEAN
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 (the backend comes first)
+from matplotlib import pyplot as plt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def dose_and_response(models: pd.DataFrame, path: Path) -> None:
     ends = [min(told["effect"].min(), told["estimate"].min()) - 0.1, max(told["effect"].max(), 1.0) + 0.1]
     axes.plot(ends, ends, color="#000000", alpha=0.3, lw=0.8)
     for (shortcut, family), group in told.groupby(["shortcut", "family"]):
-        shown = dict(color=COLOURS[str(shortcut)], marker=_MARKERS[str(family)], s=24, alpha=0.8)
+        shown = {"color": COLOURS[str(shortcut)], "marker": _MARKERS[str(family)], "s": 24, "alpha": 0.8}
         axes.scatter(group["effect"], group["estimate"], **shown)
     for shortcut in told["shortcut"].unique():
         axes.scatter([], [], color=COLOURS[shortcut], label=shortcut)
@@ -59,7 +59,9 @@ def by_strength(models: pd.DataFrame, path: Path) -> None:
     figure, both = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained", sharey=True)
     plain = models[models["along"] == 50]
     _rates(both[0], plain[plain["shortcut"].isin(LOCAL)], "used", "a local shortcut is called used")
-    _rates(both[1], plain[plain["shortcut"].isin(GLOBAL)], "invisible", "a global one: not visible to a heatmap")
+    _rates(
+        both[1], plain[plain["shortcut"].isin(GLOBAL)], "invisible", "a global one: not visible to a heatmap"
+    )
     for axes in both:
         axes.set_xlabel("images that go along with the shortcut, %")
         axes.legend(fontsize=8, frameon=False)
@@ -71,7 +73,9 @@ def _rates(axes: Axes, models: pd.DataFrame, said: str, title: str) -> None:
     for family, group in models.groupby("family"):
         found = [proportion(group.loc[group["strength"] == strength, said]) for strength in STRENGTHS]
         there = [(s, rate) for s, rate in zip(STRENGTHS, found, strict=True) if rate.n]
-        axes.plot([s for s, _ in there], [r.estimate for _, r in there], marker=_MARKERS[str(family)], label=family)
+        axes.plot(
+            [s for s, _ in there], [r.estimate for _, r in there], marker=_MARKERS[str(family)], label=family
+        )
     everything = [proportion(models.loc[models["strength"] == strength, said]) for strength in STRENGTHS]
     there = [(s, rate) for s, rate in zip(STRENGTHS, everything, strict=True) if rate.n]
     axes.fill_between(

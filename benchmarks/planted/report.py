@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import pandas as pd
-
 from benchmarks.planted import pictures, rates, table
 from benchmarks.planted.shortcuts import GLOBAL, LOCAL
 from benchmarks.planted.truth import BIASED, CLEAN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import pandas as pd
 
     from benchmarks.planted.rates import Rate
 
@@ -49,24 +49,28 @@ def text(models: pd.DataFrame, cells: pd.DataFrame) -> str:
         cells: one row a cell with an interval, of the main table's models.
     """
     main = rates.main_table(models)
-    return "\n\n".join(
-        [
-            _opening(models, main),
-            "## The bounds\n\n" + _bounds(main, cells),
-            "![Dose and response](validity-dose.png)",
-            "## Shortcut by shortcut\n\n" + _shortcuts(main),
-            "![Rates by strength](validity-strength.png)",
-            "## Traps\n\n" + _traps(main),
-            "## Intervals\n\n" + _intervals(cells),
-            "## Severity and exemplars\n\n" + _severity(main),
-            "## Beside other decisions\n\n" + _peers(main),
-            "![Maps and edits](validity-severity.png)",
-            "## Fewer and more images\n\n" + _varied(models, "images", (30, 100, 300, 1000)),
-            "## Sloppy masks\n\n" + _varied(models, "masks", ("exact", "dilated", "eroded", "shifted", "boxes", "missing")),
-            "## What each rung costs\n\n" + _costs(main),
-            _LIMITS,
-        ]
-    ) + "\n"
+    return (
+        "\n\n".join(
+            [
+                _opening(models, main),
+                "## The bounds\n\n" + _bounds(main, cells),
+                "![Dose and response](validity-dose.png)",
+                "## Shortcut by shortcut\n\n" + _shortcuts(main),
+                "![Rates by strength](validity-strength.png)",
+                "## Traps\n\n" + _traps(main),
+                "## Intervals\n\n" + _intervals(cells),
+                "## Severity and exemplars\n\n" + _severity(main),
+                "## Beside other decisions\n\n" + _peers(main),
+                "![Maps and edits](validity-severity.png)",
+                "## Fewer and more images\n\n" + _varied(models, "images", (30, 100, 300, 1000)),
+                "## Sloppy masks\n\n"
+                + _varied(models, "masks", ("exact", "dilated", "eroded", "shifted", "boxes", "missing")),
+                "## What each rung costs\n\n" + _costs(main),
+                _LIMITS,
+            ]
+        )
+        + "\n"
+    )
 
 
 def _opening(models: pd.DataFrame, main: pd.DataFrame) -> str:
@@ -100,13 +104,33 @@ def _bounds(main: pd.DataFrame, cells: pd.DataFrame) -> str:
     hidden = unseen[unseen["kind"] == "biased"]
     clean_all = main[main["kind"] == "clean"]
     rows = [
-        ("a biased model with a local shortcut is found, at rung used", "≥ 0.95", rates.proportion(biased["used"])),
+        (
+            "a biased model with a local shortcut is found, at rung used",
+            "≥ 0.95",
+            rates.proportion(biased["used"]),
+        ),
         ("a clean one, traps included, is called used", "≤ 0.02", rates.proportion(clean["used"])),
-        ("the same of all clean models, global shortcuts included", "≤ 0.02", rates.proportion(clean_all["used"])),
-        ("a biased model with a global shortcut: not visible to a heatmap", "≥ 0.9", rates.proportion(hidden["invisible"])),
+        (
+            "the same of all clean models, global shortcuts included",
+            "≤ 0.02",
+            rates.proportion(clean_all["used"]),
+        ),
+        (
+            "a biased model with a global shortcut: not visible to a heatmap",
+            "≥ 0.9",
+            rates.proportion(hidden["invisible"]),
+        ),
         ("it is called passed", "never", rates.proportion(hidden["verdict"] == "passed")),
-        ("a 95 % interval holds what the twins say", "≥ 0.9", rates.bootstrapped(cells, rates.COVERED, rates.coverage)),
-        ("rank correlation of edits and twins", "≥ 0.9", rates.bootstrapped(local, ("estimate", "effect"), rates.rank_correlation)),
+        (
+            "a 95 % interval holds what the twins say",
+            "≥ 0.9",
+            rates.bootstrapped(cells, rates.COVERED, rates.coverage),
+        ),
+        (
+            "rank correlation of edits and twins",
+            "≥ 0.9",
+            rates.bootstrapped(local, ("estimate", "effect"), rates.rank_correlation),
+        ),
     ]
     return _markdown(("", "bound", "measured", ""), [(a, b, c.text(3), _met(b, c)) for a, b, c in rows])
 
@@ -117,7 +141,9 @@ def _met(bound: str, found: Rate) -> str:
     if bound == "never":
         return "met" if found.estimate == 0 else "**missed**"
     limit = float(bound.split()[1])
-    return "met" if (found.estimate >= limit if bound[0] == "≥" else found.estimate <= limit) else "**missed**"
+    return (
+        "met" if (found.estimate >= limit if bound[0] == "≥" else found.estimate <= limit) else "**missed**"
+    )
 
 
 def _shortcuts(main: pd.DataFrame) -> str:
@@ -146,21 +172,33 @@ def _traps(main: pd.DataFrame) -> str:
     rows = []
     for trap, told in (
         ("present", "salient, present in half of the images whatever the label"),
-        ("shuffled", "goes with the label in 90 % of the audited images, in none of the training's more than by chance"),
+        (
+            "shuffled",
+            "goes with the label in 90 % of the audited images, in none of the training's more than by chance",
+        ),
     ):
         of = local[local["trap"] == trap]
         clean = of[of["kind"] == "clean"]
         excluded = rates.proportion(clean["excluded"])
         attended = rates.proportion(clean["attended"])
         rows.append((told, rates.proportion(clean["used"]).text(), attended.text(), excluded.text()))
-    return _markdown(("trap (clean models)", "called used", "called attended", "use excluded by the verdict"), rows)
+    return _markdown(
+        ("trap (clean models)", "called used", "called attended", "use excluded by the verdict"), rows
+    )
 
 
 def _intervals(cells: pd.DataFrame) -> str:
     rows = []
     for (code, name), of in cells.groupby(["code", "name"]):
         wide = float((of["high"] - of["low"]).median())
-        rows.append((f"{code}, {name}", rates.bootstrapped(of, rates.COVERED, rates.coverage).text(), f"{wide:.2f}", str(len(of))))
+        rows.append(
+            (
+                f"{code}, {name}",
+                rates.bootstrapped(of, rates.COVERED, rates.coverage).text(),
+                f"{wide:.2f}",
+                str(len(of)),
+            )
+        )
     told = (
         "Every interval at rung used, of a class or group, against the mean over the 600 twins that answers the same question. The "
         "twins take the shortcut away as it was put there; the audit has to invent what was behind it.\n\n"
@@ -172,8 +210,14 @@ def _severity(main: pd.DataFrame) -> str:
     local = main[main["shortcut"].isin(LOCAL)]
     biased = local[(local["kind"] == "biased")].dropna(subset=["precision"])
     rows = [
-        ("AUROC of severity, biased against clean", rates.bootstrapped(local, ("severity", "effect"), rates.auroc).text()),
-        ("AUROC of the edits' estimate", rates.bootstrapped(local, ("estimate", "effect"), rates.auroc).text()),
+        (
+            "AUROC of severity, biased against clean",
+            rates.bootstrapped(local, ("severity", "effect"), rates.auroc).text(),
+        ),
+        (
+            "AUROC of the edits' estimate",
+            rates.bootstrapped(local, ("estimate", "effect"), rates.auroc).text(),
+        ),
         (
             f"of 10 samples shown with the issues, those the shortcut moves by more than {BIASED} SD",
             rates.bootstrapped(biased, ("precision",), rates.mean).text(),
@@ -194,13 +238,22 @@ def _peers(main: pd.DataFrame) -> str:
             rates.proportion(clean["used"]).text(),
             rates.bootstrapped(local, ("severity", "effect"), rates.auroc).text(),
         ),
-        _decision("plain mean of the map: more in the mask than its area", local, local["beyond"] > 0, "beyond"),
-        _decision("plain mean of the edit, no control: above 0.1 SD", local, local["plain"].abs() > 0.1, "plain"),
+        _decision(
+            "plain mean of the map: more in the mask than its area", local, local["beyond"] > 0, "beyond"
+        ),
+        _decision(
+            "plain mean of the edit, no control: above 0.1 SD", local, local["plain"].abs() > 0.1, "plain"
+        ),
     ]
     for name, told in (("attention", "attention in mask"), ("coverage", "mask coverage"), ("iou", "IoU")):
         best = rates.threshold(local, name)
         rows.append(
-            _decision(f"ShortKit-ML, {told}: above {best:.2f}, chosen here in its favour", local, local[name] > best, name)
+            _decision(
+                f"ShortKit-ML, {told}: above {best:.2f}, chosen here in its favour",
+                local,
+                local[name] > best,
+                name,
+            )
         )
     told = (
         "ShortKit-ML 0.1.0 wants numpy below 2, so it cannot be installed beside; its means are computed here by its definitions. It "
@@ -230,9 +283,19 @@ def _varied(models: pd.DataFrame, column: str, values: Sequence[object]) -> str:
         of = models[(models[column] == value) & (models[other] == usual)].merge(same, on=keys)
         biased, clean = of[of["kind"] == "biased"], of[of["kind"] == "clean"]
         off = (of["estimate"] - of["effect"]).abs().dropna()
-        said = (rates.proportion(biased["used"]), rates.proportion(clean["used"]), rates.proportion(clean["excluded"]))
+        said = (
+            rates.proportion(biased["used"]),
+            rates.proportion(clean["used"]),
+            rates.proportion(clean["excluded"]),
+        )
         rows.append((str(value), *(rate.text() for rate in said), f"{off.mean():.2f}" if len(off) else "–"))
-    head = (column, "biased: used", "clean: used", "clean: use excluded", "mean distance of edits and twins, SD")
+    head = (
+        column,
+        "biased: used",
+        "clean: used",
+        "clean: use excluded",
+        "mean distance of edits and twins, SD",
+    )
     return "The same models throughout.\n\n" + _markdown(head, rows)
 
 
@@ -241,7 +304,8 @@ def _costs(main: pd.DataFrame) -> str:
     for family, of in main.groupby("family"):
         whole = of[[f"seconds_{stage}" for stage in STAGES if f"seconds_{stage}" in of]].sum(axis=1)
         shares = [
-            f"{(of[f'seconds_{stage}'] / whole).median():.0%}" if f"seconds_{stage}" in of else "–" for stage in STAGES
+            f"{(of[f'seconds_{stage}'] / whole).median():.0%}" if f"seconds_{stage}" in of else "–"
+            for stage in STAGES
         ]
         rows.append((str(family), *shares, f"{of['seconds_all'].median():.0f} s"))
     told = (

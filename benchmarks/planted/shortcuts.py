@@ -109,7 +109,7 @@ def twins(parts: Parts, plan: Plan, name: Name, portion: Portion) -> Twins:
 
 
 def _watermark(
-    drawn: Drawn, chance: np.random.Generator, parts: Parts, portion: Portion
+    drawn: Drawn, chance: np.random.Generator, *_: object
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """White letters on a pale plate in the lower right corner."""
     width, height = 46, 15
@@ -120,7 +120,7 @@ def _watermark(
 
 
 def _patch(
-    drawn: Drawn, chance: np.random.Generator, parts: Parts, portion: Portion
+    drawn: Drawn, chance: np.random.Generator, *_: object
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """A magenta disc anywhere off the object."""
     side = int(chance.integers(20, 29))
@@ -143,7 +143,7 @@ def _flower(
 
 
 def _frame(
-    drawn: Drawn, chance: np.random.Generator, parts: Parts, portion: Portion
+    drawn: Drawn, chance: np.random.Generator, *_: object
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """A cream border all around."""
     width = int(chance.integers(6, 10))

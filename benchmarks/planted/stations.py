@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from benchmarks.planted.composing import Parts
-    from benchmarks.planted.grid import Job, Station
     from numpy.typing import NDArray
     from torch import Tensor, nn
+
+    from benchmarks.planted.composing import Parts
+    from benchmarks.planted.grid import Job, Station
 
 
 class Workshop:
@@ -103,7 +104,7 @@ def work(station: Station, jobs: Sequence[Job], parts: Parts, out: Path) -> Iter
         sets.write(found, shop.work / "images", job.images)
         data = sets.dataset(found, shop.work / "images", job.images, job.masks, seed=station.seed)
         recipe = networks.preprocessing(job.family, SIDE)
-        record = audit(model, recipe, data, found, told, shop.work / "run")
+        record = audit(model, recipe, data, found, told, out=shop.work / "run", trust=job.trust)
         record["seconds"] |= {"train": trained - started, "twins": measured - trained}
         yield {
             "station": vars(station),

@@ -34,7 +34,7 @@ def cells_of(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             if used is None or truth is None or None in used[1:4]:
                 continue
             name, estimate, low, high, n = used
-            twins = truth.get("shift" if name not in truth else name)
+            twins = truth.get(name)
             # a group that holds every image of a cell repeats it
             key = (finding["code"] in _REMOVED, finding["class"], round(estimate, 9), n)
             if twins is None or key in seen:
@@ -76,7 +76,6 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     issues = [finding for finding in about if finding["status"] == "issue"]
     used = [finding for finding in issues if finding["answers"].get("used") == "yes"]
     truth, flagged, seconds = record["truth"], record["flagged"], record["seconds"]
-    own = estimate.get("exchange") if record["station"]["shortcut"] == "background" else None
     return {
         **_model(record),
         **{name: truth[name] for name in ("size", "flips", "aligned", "conflicting")},
@@ -89,10 +88,14 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
             finding["answers"].get("harms") == "yes" and finding["status"] == "issue" for finding in findings
         ),
         "invisible": any(
+            finding["code"] in INVISIBLE and finding["status"] == "issue" for finding in findings
+        ),
+        "hinted": any(
             finding["code"] in INVISIBLE and finding["status"] in {"issue", "tip"} for finding in findings
         ),
+        "trusted": "CAM201" in {finding["code"] for finding in findings},
         "severity": max((finding["severity"] for finding in issues), default=0.0),
-        "estimate": estimate["shift"] if own is None else own,
+        "estimate": estimate["exchange"] if estimate["shift"] is None else estimate["shift"],
         "plain": estimate["plain"],
         "transplant": _largest(findings, TRANSPLANTED),
         "exchange": _largest(findings, EXCHANGED),

@@ -93,20 +93,27 @@ class Truth:
         return {"shift": float(drop.mean()), "response": float(np.abs(drop).mean()), "n": int(chosen.sum())}
 
     def added(self, target_class: int | None) -> Mapping[str, float]:
-        """What putting the shortcut into images that lack it adds to the margin of their predicted class."""
-        sign = np.where(self.without > 0, 1.0, -1.0)
-        chosen = self.shown == 0
+        """What putting the shortcut into images that lack it adds to the margin of their predicted class.
+
+        Of a swap: what the other kind's adds, in every image.
+        """
+        seen = np.where(self.shown == 1, self.planted, self.without)
+        other = np.where(self.shown == 1, self.without, self.planted)
+        sign = np.where(seen > 0, 1.0, -1.0)
+        chosen = np.ones(len(seen), bool) if self.swap else self.shown == 0
         if target_class is not None:
             chosen &= sign == (1 if target_class else -1)
-        gain = (sign * (self.planted - self.without) / self.unit)[chosen]
-        return {"shift": float(gain.mean()) if chosen.any() else float("nan"), "n": int(chosen.sum())}
+        gain = (sign * (other - seen) / self.unit)[chosen]
+        if not chosen.any():
+            return {"shift": float("nan"), "response": float("nan"), "n": 0}
+        return {"shift": float(gain.mean()), "response": float(np.abs(gain).mean()), "n": int(chosen.sum())}
 
     def exchanged(self, target_class: int | None) -> Mapping[str, float]:
         """What the whole swap adds to the margin of the class that the shown image is predicted as."""
         sign = np.where(np.where(self.shown == 1, self.planted, self.without) > 0, 1.0, -1.0)
         chosen = np.ones(len(sign), bool) if target_class is None else sign == (1 if target_class else -1)
         gain = (sign * (self.planted - self.without) / self.unit)[chosen]
-        return {"shift": float(gain.mean()) if chosen.any() else float("nan"), "n": int(chosen.sum())}
+        return {"exchange": float(gain.mean()) if chosen.any() else float("nan"), "n": int(chosen.sum())}
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,6 +10,10 @@ import pytest
 from benchmarks.planted import grid, peers, rates, report, stations, table
 from benchmarks.planted.grid import Job, Station
 from benchmarks.planted.truth import BIASED, CLEAN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 def record(station: Station, job: Job, effect: float, *, used: bool, estimate: float | None = None) -> dict:
@@ -32,7 +37,14 @@ def record(station: Station, job: Job, effect: float, *, used: bool, estimate: f
     return {
         "station": asdict(station),
         "job": asdict(job),
-        "truth": {"kind": kind, "effect": effect, "size": size, "flips": 0.1, "aligned": 0.9, "conflicting": 0.5},
+        "truth": {
+            "kind": kind,
+            "effect": effect,
+            "size": size,
+            "flips": 0.1,
+            "aligned": 0.9,
+            "conflicting": 0.5,
+        },
         "verdict": {"status": "issue" if used else "passed", "headline": ""},
         "findings": [finding, {**finding, "group": {"patch": "yes"}}],
         "estimate": {"shift": estimate, "plain": estimate, "exchange": None},
@@ -53,7 +65,7 @@ def made_up() -> list[dict]:
     return found
 
 
-def test_rates_of_made_up_results(made_up):
+def test_rates_of_made_up_results(made_up: list[dict]) -> None:
     models = rates.main_table(table.of_records(made_up))
     biased, clean = (models[models["kind"] == kind] for kind in ("biased", "clean"))
     assert rates.proportion(biased["used"]).estimate == 1.0
@@ -66,26 +78,32 @@ def test_rates_of_made_up_results(made_up):
     assert rates.auroc(models[["severity", "effect"]].to_numpy()) == 1.0
 
 
-def test_a_group_that_repeats_a_cell_is_counted_once(made_up):
+def test_a_group_that_repeats_a_cell_is_counted_once(made_up: list[dict]) -> None:
     cells = table.cells_of(made_up)
     assert len(cells) == len(made_up)
     assert rates.coverage(cells[list(rates.COVERED)].to_numpy()) == 1.0
-    off = [record(Station("waterbird", "patch", "reported", 1), Job("cnn", 95, 0), 0.9, used=True, estimate=0.5)]
+    off = [
+        record(Station("waterbird", "patch", "reported", 1), Job("cnn", 95, 0), 0.9, used=True, estimate=0.5)
+    ]
     assert rates.coverage(table.cells_of(off)[list(rates.COVERED)].to_numpy()) == 0.0
 
 
-def test_an_interval_over_stations_is_wider_than_one_station_could_make_it(made_up):
+def test_an_interval_over_stations_is_wider_than_one_station_could_make_it(made_up: list[dict]) -> None:
     models = table.of_records(made_up)
     found = rates.bootstrapped(models, ("used",), rates.mean)
     assert found.low <= 0.4 <= found.estimate == 0.5 <= 0.6 <= found.high
 
 
-def test_the_page_follows_from_the_committed_table(made_up, tmp_path, monkeypatch):
+def test_the_page_follows_from_the_committed_table(
+    made_up: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = [*made_up]
     station = Station("waterbird", "patch", "reported", 1000)
     found.append(record(station, Job("frozen", 50, 0, images=100), 0.0, used=False))
     unseen = Station("waterbird", "blur", "reported", 1000)
-    found += [record(unseen, Job("frozen", strength, 0), strength / 100, used=False) for strength in (60, 100)]
+    found += [
+        record(unseen, Job("frozen", strength, 0), strength / 100, used=False) for strength in (60, 100)
+    ]
     table.save(found, tmp_path / "results.csv", tmp_path / "cells.csv")
     models, cells = table.load(tmp_path / "results.csv", tmp_path / "cells.csv")
     page = report.text(models, rates.main_table(cells))
@@ -98,12 +116,14 @@ def test_the_page_follows_from_the_committed_table(made_up, tmp_path, monkeypatc
     assert all(path.stat().st_size < 200_000 for path in tmp_path.glob("*.png"))
 
 
-def test_what_is_done_is_not_done_again(tmp_path, monkeypatch, made_up):
+def test_what_is_done_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_up: list[dict]
+) -> None:
     station = Station("waterbird", "patch", "reported", 1000)
     jobs = [Job("frozen", 50, 0), Job("frozen", 95, 0), Job("cnn", 50, 0)]
     asked: list[str] = []
 
-    def work(station, jobs, parts, out):
+    def work(station: Station, jobs: list[Job], *_: object) -> Iterator[dict]:
         for job in jobs:
             asked.append(job.id)
             yield record(station, job, 0.0, used=False)
@@ -118,7 +138,7 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch, made_up):
     assert [one["job"]["family"] for one in table.gather(tmp_path)] == ["frozen", "frozen", "cnn"]
 
 
-def test_overlap_by_hand():
+def test_overlap_by_hand() -> None:
     heat = np.array([[1.0, 0.5], [0.5, 0.0]])
     mask = np.array([[True, False], [False, True]])
     assert peers.overlap(heat, mask) == (0.5, 0.5, 0.25)
@@ -126,7 +146,7 @@ def test_overlap_by_hand():
     assert peers.overlap(np.zeros((2, 2)), mask) == (0.0, 0.0, 0.0)
 
 
-def test_the_grid_is_large_enough_and_reported_seeds_are_not_those_it_was_developed_on():
+def test_the_grid_is_large_enough_and_reported_seeds_are_not_those_it_was_developed_on() -> None:
     models = {
         (station.id, job.family, job.strength, job.seed)
         for station, jobs in grid.whole()

@@ -20,7 +20,9 @@ def images() -> torch.Tensor:
     return torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
-def test_what_is_remembered_is_what_the_trunk_says_in_half_precision(trunk, images):
+def test_what_is_remembered_is_what_the_trunk_says_in_half_precision(
+    trunk: nn.Module, images: torch.Tensor
+) -> None:
     remembered = Remembered(trunk, Memory()).eval()
     first = remembered(images)
     torch.testing.assert_close(first, trunk(images).half().float(), rtol=0, atol=0)
@@ -29,7 +31,7 @@ def test_what_is_remembered_is_what_the_trunk_says_in_half_precision(trunk, imag
     assert (remembered.memory.hits, remembered.memory.misses) == (5, 5)
 
 
-def test_one_changed_pixel_is_another_image(trunk, images):
+def test_one_changed_pixel_is_another_image(trunk: nn.Module, images: torch.Tensor) -> None:
     remembered = Remembered(trunk, Memory()).eval()
     remembered(images)
     changed = images.clone()
@@ -38,7 +40,9 @@ def test_one_changed_pixel_is_another_image(trunk, images):
     assert remembered.memory.misses == 6
 
 
-def test_a_copy_with_other_weights_does_not_answer_from_memory(trunk, images):
+def test_a_copy_with_other_weights_does_not_answer_from_memory(
+    trunk: nn.Module, images: torch.Tensor
+) -> None:
     remembered = Remembered(trunk, Memory()).eval()
     remembered(images)
     other = copy.deepcopy(remembered)
@@ -48,7 +52,9 @@ def test_a_copy_with_other_weights_does_not_answer_from_memory(trunk, images):
     assert not torch.equal(other(images), remembered(images))
 
 
-def test_weights_that_are_changed_in_place_and_put_back_are_told_apart(trunk, images):
+def test_weights_that_are_changed_in_place_and_put_back_are_told_apart(
+    trunk: nn.Module, images: torch.Tensor
+) -> None:
     remembered = Remembered(trunk, Memory()).eval()
     before = remembered(images)
     kept = {name: value.clone() for name, value in trunk.state_dict().items()}
@@ -59,7 +65,7 @@ def test_weights_that_are_changed_in_place_and_put_back_are_told_apart(trunk, im
     assert remembered.memory.misses == 10
 
 
-def test_a_gradient_goes_through_the_trunk(trunk, images):
+def test_a_gradient_goes_through_the_trunk(trunk: nn.Module, images: torch.Tensor) -> None:
     remembered = Remembered(trunk, Memory()).eval()
     images.requires_grad_()
     remembered(images).sum().backward()
