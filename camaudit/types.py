@@ -494,7 +494,11 @@ class AuditedRun(Protocol):
 
     @property
     def trust(self) -> pd.DataFrame:
-        """One row a sample, method and check of the maps: ``sample, method, check, value``; empty where none was made."""
+        """One row a sample, method and check of the maps; empty where none was made.
+
+        Columns: ``sample, method, check, value, draw``; checks as in ``docs/findings.md`` (CAM201), the areas of the curves by
+        ``deletion``, ``deletion_random``, ``deletion_centre`` and the like; samples of one draw share their random networks.
+        """
         ...
 
     @property

@@ -86,7 +86,7 @@ class Run:
     @cached_property
     def trust(self) -> pd.DataFrame:
         """One row a sample, method and check of the maps; see `camaudit.types.AuditedRun`."""
-        return self._optional("trust.parquet", ("sample", "method", "check", "value"))
+        return self._optional("trust.parquet", ("sample", "method", "check", "value", "draw"))
 
     @cached_property
     def exchanges(self) -> pd.DataFrame:

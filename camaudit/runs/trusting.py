@@ -66,20 +66,25 @@ class Plan:
         images: whose maps are examined; 0 where too few would be.
         edited: of how many of them pixels are taken away too.
         passes: of the rest of the run, in forward passes of one image.
+        taken: passes that trust takes.
     """
 
     images: int
     edited: int
     passes: int
+    taken: int
 
 
-def plan(settings: AuditSettings, samples: pd.DataFrame, measurements: pd.DataFrame) -> Plan:
+def plan(
+    settings: AuditSettings, samples: pd.DataFrame, measurements: pd.DataFrame, *, times: float = 1.0
+) -> Plan:
     """How many images are examined, by the passes that the run's other stages took.
 
     Args:
         settings: of the audit.
-        samples: the run's samples.
-        measurements: the run's measurements.
+        samples: the run's samples, or some of them.
+        measurements: of them.
+        times: how many times as many the run has.
     """
     once = passes_of_maps(settings.methods)
     edits = measurements[
@@ -87,18 +92,20 @@ def plan(settings: AuditSettings, samples: pd.DataFrame, measurements: pd.DataFr
         & (measurements["target"] == settings.targets[0])
         & measurements["value"].notna()
     ]
-    passes = len(samples) * once + len(edits) * (1 + settings.intervention.controls)
-    if settings.trust.samples != "auto":
-        images = min(settings.trust.samples, len(samples))
-        return Plan(images, min(EDITED, images), passes)
-    budget = SHARE / (1 - SHARE) * passes
+    count = round(times * len(samples))
+    passes = count * once + round(times * len(edits)) * (1 + settings.intervention.controls)
     methods = [get_method(name) for name in settings.methods]
     each = passes_of_faithfulness(len(methods), len({method.grid for method in methods}))
-    images = min(MOST, len(samples), int(budget / (_CALLS * once)))
-    if images < LEAST:
-        return Plan(0, 0, passes)
-    edited = min(EDITED, images, int((budget - images * _CALLS * once) / each))
-    return Plan(images, edited if edited >= LEAST else 0, passes)
+    if settings.trust.samples != "auto":
+        images = min(settings.trust.samples, count)
+        edited = min(EDITED, images)
+    else:
+        budget = SHARE / (1 - SHARE) * passes
+        images = min(MOST, count, int(budget / (_CALLS * once)))
+        images = images if images >= LEAST else 0
+        edited = min(EDITED, images, int((budget - images * _CALLS * once) / each))
+        edited = edited if edited >= LEAST else 0
+    return Plan(images, edited, passes, images * _CALLS * once + edited * each)
 
 
 def passes_of_maps(methods: Sequence[str]) -> int:

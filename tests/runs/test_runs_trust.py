@@ -132,18 +132,21 @@ def test_trust_takes_at_most_its_share(methods: tuple[str, ...], count: int, edi
     found = plan(settings, *tables(count, edited=edited))
     assert found.passes == count * passes_of_maps(methods) + edited * 6
     each = passes_of_faithfulness(len(methods), len({get_method(name).grid for name in methods}))
-    spent = found.images * 8 * passes_of_maps(methods) + found.edited * each
-    assert spent <= SHARE * (spent + found.passes)
+    assert found.taken == found.images * 8 * passes_of_maps(methods) + found.edited * each
+    assert found.taken <= SHARE * (found.taken + found.passes)
+    some = plan(settings, *tables(count // 10, edited=edited // 10), times=10)
+    assert some == found
     assert found.images == 0 or 10 <= found.images <= min(count, 100)
     assert found.edited == 0 or 10 <= found.edited <= 20
 
 
 def test_a_run_that_is_too_small_examines_nothing_unless_it_is_told_to() -> None:
     settings = AuditSettings(targets=["predicted"])
-    assert plan(settings, *tables(100)) == Plan(0, 0, 100)
+    assert plan(settings, *tables(100)) == Plan(0, 0, 100, 0)
     asked = settings.model_copy(update={"trust": settings.trust.model_copy(update={"samples": 30})})
-    assert plan(asked, *tables(100)) == Plan(30, 20, 100)
-    assert plan(asked, *tables(12)) == Plan(12, 12, 12)
+    each = passes_of_faithfulness(1, 1)
+    assert plan(asked, *tables(100)) == Plan(30, 20, 100, 30 * 8 + 20 * each)
+    assert plan(asked, *tables(12)) == Plan(12, 12, 12, 12 * 8 + 12 * each)
 
 
 def test_many_samples_of_one_subject_are_drawn_last() -> None:

@@ -13,6 +13,7 @@ from camaudit.runs.device import enough_memory, full_precision
 from camaudit.runs.job import batch_size
 from camaudit.runs.measuring import measure_batch, settings_of
 from camaudit.runs.pool import Pool
+from camaudit.runs.trusting import plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,6 +66,9 @@ def estimate(data: Dataset, model: LoadedModel, config: AuditConfig, device: tor
         spent = time.perf_counter() - started
     model.module.to("cpu")
     share = len(data) / len(batch.samples)
+    if config.audit.trust.enabled:
+        takes = plan(config.audit, measured.samples, measured.measurements, times=share)
+        spent *= 1 + takes.taken / takes.passes
     return Cost(spent * share, round(_maps(measured) * share), round(_tables(measured) * share))
 
 
