@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from camaudit.findings.trust import CORRELATION
@@ -45,6 +46,23 @@ CHECKS: Mapping[str, Check] = {
 """Checks whose value is a rank correlation with the map itself, in the order of the page."""
 
 
+GAINS: Mapping[str, Check] = {
+    "deletion_over_random": Check("taken away, against random places", "above 0", unlike=False),
+    "insertion_over_random": Check("given back, against random places", "above 0", unlike=False),
+    "road_over_random": Check("painted over (ROAD), against random places", "above 0", unlike=False),
+    "deletion_over_centre": Check(
+        "taken away, against the centre", "above 0, unless objects are there", unlike=False
+    ),
+    "insertion_over_centre": Check(
+        "given back, against the centre", "above 0, unless objects are there", unlike=False
+    ),
+    "road_over_centre": Check(
+        "painted over (ROAD), against the centre", "above 0, unless objects are there", unlike=False
+    ),
+}
+"""Checks of whether the score follows what the map marks, in the order of the page."""
+
+
 class CheckRow(NamedTuple):
     """One check of one method."""
 
@@ -64,6 +82,8 @@ class Believed(NamedTuple):
     card: judgement.Card
     rows: tuple[CheckRow, ...]
     axis: Markup
+    gains: tuple[CheckRow, ...]
+    gain_axis: Markup
     others: tuple[judgement.Row, ...]
 
 
@@ -82,8 +102,10 @@ def believed(run: AuditedRun) -> list[Believed]:
         if effect.name == CORRELATION
     ]
     scale = plots.axis(CORRELATION, [*lows, 1.0])
+    gains = [of for _, finding in found for check, of in finding.evidence.items() if check in GAINS]
+    gain = plots.axis("gain", [end for of in gains for end in (of.low, of.high, of.estimate)])
     found.sort(key=lambda pair: run.manifest.methods.index(pair[0]))
-    return [_believed(run, method, finding, scale) for method, finding in found]
+    return [_believed(run, method, finding, scale, gain) for method, finding in found]
 
 
 def of_method(finding: Finding, methods: Sequence[str]) -> str:
@@ -91,19 +113,26 @@ def of_method(finding: Finding, methods: Sequence[str]) -> str:
     return next((word for word in finding.title.split() if word in methods), "")
 
 
-def _believed(run: AuditedRun, method: str, finding: Finding, scale: plots.Axis) -> Believed:
+def _believed(
+    run: AuditedRun, method: str, finding: Finding, scale: plots.Axis, gain: plots.Axis
+) -> Believed:
     mine = {"head" if check == "trusted" else check: effect for check, effect in finding.evidence.items()}
     rows = (_row(CHECKS[check], mine[check], scale, mine.get("noise")) for check in CHECKS if check in mine)
     others = (
         judgement.row("", effect, _axis(check, effect))
         for check, effect in mine.items()
-        if check not in CHECKS and effect.n
+        if check not in CHECKS and check not in GAINS and effect.n
+    )
+    gains = (
+        _row(GAINS[check], replace(mine[check], name="gain"), gain, None) for check in GAINS if check in mine
     )
     return Believed(
         method,
         judgement.card(run, finding, {}, None, 0),
         tuple(rows),
         plots.axis_labels(scale),
+        tuple(gains),
+        plots.axis_labels(gain),
         tuple(others),
     )
 

@@ -39,7 +39,7 @@ QUESTIONS: Mapping[Rung, str] = {
     "attended": "does more evidence lie there than by chance?",
     "trusted": "can the map be believed?",
     "used": "does the score follow an edit?",
-    "harms": "is a group classified worse?",
+    "harms": "is anybody classified worse for it?",
 }
 ANSWERS: Mapping[Said | None, str] = {
     "yes": "yes",
@@ -158,8 +158,8 @@ def card(
 
 
 def ladder(finding: Finding) -> tuple[Step, ...]:
-    """What each rung came to, the ones that were not examined included."""
-    answers = {rung: finding.answers.get(rung) for rung in RUNGS}
+    """What each rung came to; of a region the ones that were not examined too, of what has none they do not exist."""
+    answers = {rung: finding.answers.get(rung) for rung in RUNGS if finding.region or rung in finding.answers}
     return tuple(Step(rung, QUESTIONS[rung], answer, ANSWERS[answer]) for rung, answer in answers.items())
 
 
@@ -192,7 +192,9 @@ def certainty(run: AuditedRun) -> list[str]:
     effect = _figure(deciding(run))
     if effect is not None and not words.undefined(effect):
         ends, q = words.interval(effect), words.adjusted(effect.q)
-        does = "leaves it open" if run.verdict.status == "insufficient" else "decides"
+        decided = deciding(run)
+        is_open = decided is not None and decided.status == "insufficient"
+        does = "leaves it open" if is_open else "decides"
         said.append(
             f"The figure that {does}: {words.metric(effect.name).name}, {words.estimate(effect)} "
             f"(95{words.NARROW}% interval {ends}; n = {effect.n}{'; ' + q if q else ''})."

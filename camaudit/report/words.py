@@ -57,6 +57,11 @@ METRICS: Mapping[str, Metric] = {
     "contrast": Metric("difference of the margin within labels", " SD", 1, 2, signed=True),
     "margin": Metric("difference of the margin", " SD", 1, 2, signed=True),
     "cramers_v": Metric("association of group and label (Cramér’s V)", "", 1, 2, signed=False),
+    "exchange": Metric("shift of the margin on such backgrounds", " SD", 1, 2, signed=True),
+    "exchange_spread": Metric("spread of the margin over backgrounds", " SD", 1, 2, signed=False),
+    "transplant": Metric("shift of the margin where it is put in", " SD", 1, 2, signed=True),
+    "recast": Metric("shift of the margin when images are made to look so", " SD", 1, 2, signed=True),
+    "gain": Metric("area under the curve, against what is no map", "", 1, 2, signed=True),
     "zero_mass": Metric("maps without any evidence", f"{NARROW}%", 100, 0, signed=False),
     "correlation": Metric("rank correlation with the map itself", "", 1, 2, signed=False),
 }

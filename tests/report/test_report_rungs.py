@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from camaudit.report import believed, paying, reasons, render, unseen, used, words
+from camaudit.report import believed, judgement, paying, reasons, render, unseen, used, words
 from camaudit.report.album import Album
 from camaudit.types import Effect
 from tests.report.html_reader import Reader
@@ -80,6 +80,27 @@ def test_the_methods_stand_in_the_order_of_the_run(biased: SyntheticRun) -> None
         ("gradcam", "passed"),
         ("smooth:gradcam", "issue"),
     ]
+
+
+def test_gains_over_what_is_no_map_share_an_axis(biased: SyntheticRun) -> None:
+    (own,) = (finding for finding in biased.findings if finding.code == "CAM201")
+    gains = {f"{curve}_over_random": _effect(value, value - 0.1, value + 0.1) for curve, value in
+             (("insertion", 0.3), ("deletion", 0.2))}  # fmt: skip
+    more = dataclasses.replace(own, evidence={**own.evidence, **gains})
+    (method,) = believed.believed(biased.but(findings=(more,)))
+    assert [(row.name, row.estimate, row.interval) for row in method.gains] == [
+        ("taken away, against random places", "+0.20", "+0.10 to +0.30"),
+        ("given back, against random places", "+0.30", "+0.20 to +0.40"),
+    ]
+    assert "Does the score follow what the map marks?" in text(render(biased.but(findings=(more,))))
+
+
+def test_only_rungs_that_apply_are_climbed(biased: SyntheticRun) -> None:
+    (own,) = (finding for finding in biased.findings if finding.code == "CAM201")
+    (look,) = (finding for finding in biased.findings if finding.code == "CAM301")
+    assert [step.name for step in judgement.ladder(own)] == ["trusted"]
+    assert judgement.ladder(look) == ()
+    assert len(judgement.ladder(biased.findings[0])) == 4
 
 
 def test_where_all_methods_fail_the_page_says_so(biased: SyntheticRun) -> None:
