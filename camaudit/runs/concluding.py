@@ -159,16 +159,17 @@ def _margin(scores: NDArray[np.float64], index: int, task: Task) -> NDArray[np.f
 def _of_classes(table: pd.DataFrame) -> pd.DataFrame:
     """The mean over classes of each class's pointing game, with an interval where every class has one.
 
-    The classes are independent, so their distances to the ends add up as squares (Zou and Donner 2008).
+    The classes are independent, so their distances to the ends add up as squares (Zou and Donner 2008). A class with too few
+    samples for a mean leaves none of all.
     """
     keys = ["method", "target", "region", "role", "group", "value"]
-    rows = table[(table["metric"] == "pointing") & (table["target_class"] != "") & table["estimate"].notna()]
+    rows = table[(table["metric"] == "pointing") & (table["target_class"] != "") & (table["n"] > 0)]
     rows = rows.assign(
         below=(rows["estimate"] - rows["low"]) ** 2, above=(rows["high"] - rows["estimate"]) ** 2
     )
     cells = rows.groupby(keys, sort=False, as_index=False)
     found = cells.agg(
-        estimate=("estimate", "mean"),
+        estimate=("estimate", lambda means: means.mean(skipna=False)),
         below=("below", lambda squares: squares.sum(skipna=False) ** 0.5 / len(squares)),
         above=("above", lambda squares: squares.sum(skipna=False) ** 0.5 / len(squares)),
         n=("n", "sum"),
