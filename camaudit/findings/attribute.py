@@ -40,7 +40,7 @@ def attribute_finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding
         answers=weighed.answers,
         samples=shown,
         counter_samples=against,
-        advice=_advice(weighed, status),
+        advice=_advice(weighed, status, policy),
     )
 
 
@@ -72,7 +72,7 @@ def _title(weighed: Weighed, status: Status, policy: Policy) -> str:
     return f"{about}, {maps}: {share}. Whether the model uses it was not tested."
 
 
-def _advice(weighed: Weighed, status: Status) -> str:
+def _advice(weighed: Weighed, status: Status, policy: Policy) -> str:
     name = wording.region(weighed)
     if status == "issue":
         return (
@@ -86,5 +86,5 @@ def _advice(weighed: Weighed, status: Status) -> str:
     if status == "insufficient":
         if weighed.moved is not None and weighed.moved.n == 0:
             return f"Annotate the object (roles.object), so that it can be put on other backgrounds: {name} leaves no room for a control."
-        return f"Add images of this kind, with {name} annotated in them."
+        return f"Add images of this kind, with {name} annotated in them.{wording.enough(weighed, policy)}"
     return "Nothing has to be done."

@@ -40,7 +40,7 @@ def object_finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
         answers=weighed.answers,
         samples=weakest if status == "issue" else best,
         counter_samples=best if status == "issue" else weakest,
-        advice=_advice(weighed, status),
+        advice=_advice(weighed, status, policy),
     )
 
 
@@ -80,7 +80,7 @@ def _title(weighed: Weighed, status: Status, policy: Policy) -> str:
     return f"{about}, {maps}: {share}. Whether the model uses it was not tested."
 
 
-def _advice(weighed: Weighed, status: Status) -> str:
+def _advice(weighed: Weighed, status: Status, policy: Policy) -> str:
     if status == "issue":
         return "Find out what the model uses instead: look at the exemplars and at the clusters."
     if weighed.followed is Answer.UNASKED:
@@ -88,5 +88,5 @@ def _advice(weighed: Weighed, status: Status) -> str:
     if status == "tip":
         return "Test with another edit before you rely on these maps."
     if status == "insufficient":
-        return "Add images in which the object can be seen, with its annotation."
+        return f"Add images in which the object can be seen, with its annotation.{wording.enough(weighed, policy)}"
     return "Nothing has to be done."

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from camaudit.findings.ladder import Answer
+from camaudit.statistics import needed
 
 if TYPE_CHECKING:
     from camaudit.findings.evidence import Cell
@@ -96,6 +97,17 @@ def pays(weighed: Weighed) -> str:
         return ""
     least, most = -gain.high, -gain.low
     return f", and {-gain.estimate:.0%} more of the images are right without it ({least:.0%} to {most:.0%})"
+
+
+def enough(weighed: Weighed, policy: Policy) -> str:
+    """How many images would decide whether the score follows; empty where that cannot be guessed."""
+    moved = weighed.moved
+    if moved is None or weighed.followed is not Answer.OPEN:
+        return ""
+    shift = moved.name == "shift"
+    thresholds = (policy.least_shift, policy.most_shift) if shift else (policy.least_response,) * 2
+    wanted = needed(moved, *thresholds)
+    return f" About {wanted:,} would do." if wanted is not None and wanted > moved.n else ""
 
 
 def undecided(weighed: Weighed, policy: Policy) -> str:

@@ -40,29 +40,31 @@ def smallest_effect(n: int, deviation: float, *, power: float = 0.8, level: floa
     return float(brentq(missed, 0, most)) * deviation / math.sqrt(n)
 
 
-def needed(effect: Effect, threshold: float) -> int | None:
-    """How many images like these would decide on which side of ± `threshold` the mean lies.
+def needed(effect: Effect, beyond: float, within: float | None = None) -> int | None:
+    """How many images like these would decide whether the mean lies beyond a threshold, up or down, or within one.
 
-    That many make an interval around the same estimate so short that it no longer reaches the nearer of the two: its width
-    falls with the root of the number. A guess, as the estimate may move.
+    That many make an interval around the same estimate so short that it lies wholly on one side: its width falls with the
+    root of the number. A guess, as the estimate may move.
 
     Args:
         effect: with its interval.
-        threshold: in the effect's unit, 0 for its sign.
+        beyond: in the effect's unit, 0 for its sign.
+        within: the same; None: the same as `beyond`.
 
     Returns:
         The number of images, at least `effect.n`; None where there is no interval, or where the estimate lies so near to the
         threshold that a billion would not do.
     """
-    reach = {
-        bound: effect.estimate - effect.low if effect.estimate > bound else effect.high - effect.estimate
-        for bound in (threshold, -threshold)
-    }
-    shares = [
-        reached / abs(effect.estimate - bound) if effect.estimate != bound else math.inf
-        for bound, reached in reach.items()
-    ]
-    worst = float(np.max(shares))  # NaN where there is no interval
-    if effect.n == 0 or not worst < math.sqrt(1e9 / effect.n):
-        return None
-    return max(effect.n, math.ceil(effect.n * worst**2))
+    within = beyond if within is None else within
+    size = abs(effect.estimate)
+    inward, outward = effect.estimate - effect.low, effect.high - effect.estimate
+    if effect.estimate < 0:
+        inward, outward = outward, inward
+    ratios = []
+    if size > beyond:
+        ratios.append(inward / (size - beyond))
+    if size < within:
+        ratios.append(float(np.maximum(outward / (within - size), inward / (within + size))))
+    # NaN where there is no interval
+    found = [ratio for ratio in ratios if effect.n and ratio < math.sqrt(1e9 / effect.n)]
+    return max(effect.n, math.ceil(effect.n * min(found) ** 2)) if found else None
