@@ -166,7 +166,7 @@ def enrichment(assignments: pd.DataFrame, measurements: pd.DataFrame, samples: p
 
     Returns:
         One row a cluster and region, the suspicious first and among them the largest share: ``target_class, cluster,
-        region, role, n, share`` (mean mass), ``low, high`` (its BCa interval, NaN for fewer than 10 samples or subjects),
+        region, role, n, share`` (mean mass), ``low, high`` (its interval, NaN for fewer than 10 samples or subjects),
         ``rest`` (mean mass over the class's other clusters, NaN without any), ``chance`` (the region's mean share of
         the image), ``suspicious``.
     """
