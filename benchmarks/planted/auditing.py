@@ -49,7 +49,7 @@ def audit(
     run = camaudit.audit(data, loaded, out=out, device="cpu", targets=[TARGET], trust=trust)
     seconds = time.perf_counter() - started
     record = {
-        "verdict": {"status": run.verdict.status, "headline": run.verdict.headline},
+        "verdict": {"status": run.verdict.status, "headline": run.verdict.headline, "text": run.verdict.text},
         "findings": [_finding(finding, run, found, truth) for finding in run.findings],
         "estimate": estimate(run, found),
         "flagged": flagged(run, found, truth),

@@ -65,6 +65,7 @@ def text(models: pd.DataFrame, cells: pd.DataFrame) -> str:
                 "## Fewer and more images\n\n" + _varied(models, "images", (30, 100, 300, 1000)),
                 "## Sloppy masks\n\n"
                 + _varied(models, "masks", ("exact", "dilated", "eroded", "shifted", "boxes", "missing")),
+                "## Three verdicts\n\n" + _worked(main),
                 "## What each rung costs\n\n" + _costs(main),
                 _LIMITS,
             ]
@@ -297,6 +298,25 @@ def _varied(models: pd.DataFrame, column: str, values: Sequence[object]) -> str:
         "mean distance of edits and twins, SD",
     )
     return "The same models throughout.\n\n" + _markdown(head, rows)
+
+
+def _worked(main: pd.DataFrame) -> str:
+    """What the audit wrote about one biased model, one trap and one model with a global shortcut."""
+    local = main["shortcut"].isin(LOCAL)
+    chosen = (
+        ("A shortcut that is used", main[local & (main["kind"] == "biased") & main["used"]]),
+        ("A trap", main[local & (main["kind"] == "clean") & (main["trap"] == "shuffled") & ~main["used"]]),
+        ("A shortcut without a place", main[~local & (main["kind"] == "biased") & main["invisible"]]),
+    )
+    told = []
+    for name, of in chosen:
+        if of.empty:
+            continue
+        one = of.sort_values(["severity", "strength"], ascending=False, kind="stable").iloc[0]
+        twins = f"{one['effect']:+.2f}".replace("-", "−")
+        about = f"{one['task']}, {one['shortcut']}, {one['family']}, {one['strength']} %; twins {twins} SD"
+        told.append(f"**{name}** ({about}). *{one['headline']}.* {one['says']}")
+    return "\n\n".join(told)
 
 
 def _costs(main: pd.DataFrame) -> str:

@@ -80,6 +80,8 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
         **_model(record),
         **{name: truth[name] for name in ("size", "flips", "aligned", "conflicting")},
         "verdict": record["verdict"]["status"],
+        "headline": record["verdict"]["headline"],
+        "says": record["verdict"]["text"],
         "attended": any(finding["answers"].get("attended") == "yes" for finding in about),
         "used": bool(used),
         "used_by": "+".join(sorted({finding["code"] for finding in used})),
@@ -131,7 +133,9 @@ def save(found: Sequence[Mapping[str, Any]], table: Path = TABLE, cells: Path = 
 
 def load(table: Path = TABLE, cells: Path = CELLS) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read them."""
-    text = dict.fromkeys(("task", "shortcut", "portion", "family", "masks", "trap", "kind", "verdict"), str)
+    text = dict.fromkeys(
+        ("task", "shortcut", "portion", "family", "masks", "trap", "kind", "verdict", "headline", "says"), str
+    )
     models = pd.read_csv(table, dtype=text, keep_default_na=True)
     models[list(text)] = models[list(text)].fillna("")
     texts = ["task", "shortcut", "portion", "family", "masks", "trap", "kind", "code", "class", "name"]

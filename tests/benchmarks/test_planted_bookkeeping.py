@@ -45,7 +45,7 @@ def record(station: Station, job: Job, effect: float, *, used: bool, estimate: f
             "aligned": 0.9,
             "conflicting": 0.5,
         },
-        "verdict": {"status": "issue" if used else "passed", "headline": ""},
+        "verdict": {"status": "issue" if used else "passed", "headline": "Said", "text": "This was said."},
         "findings": [finding, {**finding, "group": {"patch": "yes"}}],
         "estimate": {"shift": estimate, "plain": estimate, "exchange": None},
         "flagged": {"precision": 1.0 if used else None, "n": 6 if used else 0, "base": 0.5},
