@@ -100,7 +100,8 @@ def _cell(finding: Finding, found: Pairs, truth: Truth) -> dict[str, float]:
         return truth.added(target)
     if finding.code == EXCHANGED:
         return truth.exchanged(target)
-    return truth.cell(target, shown)
+    # with a swap there is always something there: what an image without any of it would score, no twin can say
+    return {} if truth.swap else truth.cell(target, shown)
 
 
 def _plain(value: float) -> float | None:

@@ -8,14 +8,18 @@ other weights (randomisation checks make such copies) finds nothing of the first
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
+
+DIGEST: Final = 16  # bytes
 
 
 class Memory:
@@ -25,6 +29,24 @@ class Memory:
         self.found: dict[bytes, NDArray[np.float16]] = {}
         self.hits = 0
         self.misses = 0
+
+    def save(self, path: Path) -> None:
+        """Write everything that is remembered."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        keys = np.frombuffer(b"".join(self.found), np.uint8).reshape(-1, DIGEST)
+        beside = path.with_suffix(".part.npz")
+        np.savez(beside, keys=keys, values=np.stack(list(self.found.values())))
+        beside.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Memory:
+        """What was saved; an empty one where nothing was."""
+        memory = cls()
+        if path.exists():
+            with np.load(path) as kept:
+                keys, values = kept["keys"], kept["values"]
+            memory.found = {key.tobytes(): value for key, value in zip(keys, values, strict=True)}
+        return memory
 
     def __deepcopy__(self, memo: dict[int, object]) -> Memory:
         """Itself: keys tell the weights apart."""
@@ -52,7 +74,7 @@ class Remembered(nn.Module):
             return self.trunk(images)
         weights = self._fingerprint()
         pixels = images.detach().contiguous().cpu().numpy()
-        keys = [hashlib.blake2b(one, digest_size=16, key=weights).digest() for one in pixels]
+        keys = [hashlib.blake2b(one, digest_size=DIGEST, key=weights).digest() for one in pixels]
         lacking = [row for row, key in enumerate(keys) if key not in self.memory.found]
         self.memory.hits += len(keys) - len(lacking)
         self.memory.misses += len(lacking)

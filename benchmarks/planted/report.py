@@ -202,7 +202,9 @@ def _intervals(cells: pd.DataFrame) -> str:
         )
     told = (
         "Every interval at rung used, of a class or group, against the mean over the 600 twins that answers the same question. The "
-        "twins take the shortcut away as it was put there; the audit has to invent what was behind it.\n\n"
+        "twins take the shortcut away as it was put there; the audit has to invent what was behind it. Where something else is there "
+        "instead (a man's head for a woman's, land for water), no twin says what nothing at all would do: there only the findings that "
+        "exchange one for the other are held against twins.\n\n"
     )
     return told + _markdown(("finding, effect", "holds the twins' effect", "median width, SD", "cells"), rows)
 

@@ -36,8 +36,8 @@ class Shortcut:
         region: what the audited dataset calls its region; None: it has no place in the image.
         column: what the audited dataset calls the group column; None: nobody has noted it.
         values: of that column, without and with the shortcut.
-        swap: whether an image without it has something else there (land for water, a man's head for a woman's). What
-            editing the region away takes is then half of what the swap takes.
+        swap: whether an image without it has something else there: land for water, a man's head for a woman's. No twin
+            then tells what taking it away would do, only what the other thing in its place does.
     """
 
     name: Name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import time
 from functools import cached_property
@@ -32,7 +33,7 @@ class Workshop:
 
     def __init__(self, station: Station, parts: Parts, work: Path) -> None:
         self.station, self.parts, self.work = station, parts, work
-        self.memory = Memory()
+        self.memory = Memory.load(work / "memory.npz")
         self._sets: dict[int, sets.Pairs] = {}
         self._small: dict[int, NDArray[np.uint8]] = {}
 
@@ -94,31 +95,39 @@ def work(station: Station, jobs: Sequence[Job], parts: Parts, out: Path) -> Iter
     """Train, measure and audit the models of a station; one record a job."""
     torch.set_num_threads(1)
     shop = Workshop(station, parts, out / "work" / station.id)
-    for job in jobs:
-        started = time.perf_counter()
-        model = shop.train(job)
-        trained = time.perf_counter()
-        found = shop.tests(job.images)
-        told = truth.measure(model, found, shop.pixels(job), job.images)
-        measured = time.perf_counter()
-        sets.write(found, shop.work / "images", job.images)
-        data = sets.dataset(found, shop.work / "images", job.images, job.masks, seed=station.seed)
-        recipe = networks.preprocessing(job.family, SIDE)
-        record = audit(model, recipe, data, found, told, out=shop.work / "run", trust=job.trust)
-        record["seconds"] |= {"train": trained - started, "twins": measured - trained}
-        yield {
-            "station": vars(station),
-            "job": vars(job),
-            "truth": {
-                "kind": told.kind,
-                "effect": told.effect,
-                "size": told.size,
-                "flips": told.flips,
-                "aligned": told.accuracy(along=True),
-                "conflicting": told.accuracy(along=False),
-            },
-            **record,
-        }
+    try:
+        for job in jobs:
+            yield _record(shop, station, job)
+    finally:
+        if shop.memory.misses:
+            shop.memory.save(shop.work / "memory.npz")
+
+
+def _record(shop: Workshop, station: Station, job: Job) -> dict[str, Any]:
+    started = time.perf_counter()
+    model = shop.train(job)
+    trained = time.perf_counter()
+    found = shop.tests(job.images)
+    told = truth.measure(model, found, shop.pixels(job), job.images)
+    measured = time.perf_counter()
+    sets.write(found, shop.work / "images", job.images)
+    data = sets.dataset(found, shop.work / "images", job.images, job.masks, seed=station.seed)
+    recipe = networks.preprocessing(job.family, SIDE)
+    record = audit(model, recipe, data, found, told, out=shop.work / "run", trust=job.trust)
+    record["seconds"] |= {"train": trained - started, "twins": measured - trained}
+    return {
+        "station": vars(station),
+        "job": vars(job),
+        "truth": {
+            "kind": told.kind,
+            "effect": told.effect,
+            "size": told.size,
+            "flips": told.flips,
+            "aligned": told.accuracy(along=True),
+            "conflicting": told.accuracy(along=False),
+        },
+        **record,
+    }
 
 
 def ledger(out: Path, station: Station) -> Path:
@@ -149,20 +158,23 @@ def go_on(station: Station, jobs: Sequence[Job], parts: Parts, out: Path, end: f
     """Do what is not done yet of a station and write it down; no job is begun after `end`, in seconds of the clock."""
     path = ledger(out, station)
     path.parent.mkdir(parents=True, exist_ok=True)
-    left = undone(jobs, records(path))
-    if not left:
-        return
-    if path.exists() and not path.read_text(encoding="utf-8").endswith("\n"):
-        path.write_text("".join(json.dumps(one) + "\n" for one in records(path)), encoding="utf-8")
-    for record in work(station, left, parts, out):
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-        kind, said = record["truth"], record["verdict"]
-        job = record["job"]
-        print(
-            f"{station.id} {job['family']} {job['strength']}: {kind['effect']:+.2f} SD, {kind['kind']}; "
-            f"{said['status']} ({record['seconds']['all']:.0f} s)",
-            flush=True,
-        )
-        if end is not None and time.time() > end:
+    with path.with_suffix(".lock").open("w") as lock:
+        # a later part of the plan may come to a station that is still at work
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        left = undone(jobs, records(path))
+        if not left:
             return
+        if path.exists() and not path.read_text(encoding="utf-8").endswith("\n"):
+            path.write_text("".join(json.dumps(one) + "\n" for one in records(path)), encoding="utf-8")
+        for record in work(station, left, parts, out):
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+            kind, said = record["truth"], record["verdict"]
+            job = record["job"]
+            print(
+                f"{station.id} {job['family']} {job['strength']}: {kind['effect']:+.2f} SD, {kind['kind']}; "
+                f"{said['status']} ({record['seconds']['all']:.0f} s)",
+                flush=True,
+            )
+            if end is not None and time.time() > end:
+                return

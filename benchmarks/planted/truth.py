@@ -74,7 +74,7 @@ class Truth:
 
         Args:
             target_class: the predicted class; None: both.
-            shown: only images that show it (1) or do not (0); None: both, where there is something in both to take away.
+            shown: only images that show it (1) or do not (0), in which there is nothing to take away; None: both.
 
         Returns:
             ``shift`` and ``response`` in SD, NaN where there is no such image, and ``n``.
@@ -82,14 +82,14 @@ class Truth:
         seen = np.where(self.shown == 1, self.planted, self.without)
         other = np.where(self.shown == 1, self.without, self.planted)
         sign = np.where(seen > 0, 1.0, -1.0)
-        chosen = np.ones(len(seen), bool) if self.swap else self.shown == 1
+        chosen = self.shown == 1
         if target_class is not None:
             chosen &= sign == (1 if target_class else -1)
         if shown is not None:
             chosen &= self.shown == shown
         if not chosen.any():
             return {"shift": float("nan"), "response": float("nan"), "n": 0}
-        drop = (sign * (seen - other) / self.unit * (0.5 if self.swap else 1.0))[chosen]
+        drop = (sign * (seen - other) / self.unit)[chosen]
         return {"shift": float(drop.mean()), "response": float(np.abs(drop).mean()), "n": int(chosen.sum())}
 
     def added(self, target_class: int | None) -> Mapping[str, float]:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from torch import nn
 
 from benchmarks.planted.memory import Memory, Remembered
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -71,3 +75,13 @@ def test_a_gradient_goes_through_the_trunk(trunk: nn.Module, images: torch.Tenso
     remembered(images).sum().backward()
     assert images.grad is not None
     assert remembered.memory.misses == 0
+
+
+def test_a_saved_memory_answers_as_it_did(trunk: nn.Module, images: torch.Tensor, tmp_path: Path) -> None:
+    remembered = Remembered(trunk, Memory()).eval()
+    first = remembered(images)
+    remembered.memory.save(tmp_path / "work" / "memory.npz")
+    again = Remembered(trunk, Memory.load(tmp_path / "work" / "memory.npz")).eval()
+    assert torch.equal(again(images), first)
+    assert (again.memory.hits, again.memory.misses) == (5, 0)
+    assert not Memory.load(tmp_path / "none.npz").found
