@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("sample", "method", "check", "value", "draw")
 SHARE = 0.3
-LEAST, MOST = 10, 100
-"""Images: with fewer nothing is decided, and more would tell little more."""
+LEAST, ENOUGH, MOST = 10, 50, 100
+"""Images: with fewer nothing is decided; from here on other checks come first; more would tell little more."""
 EDITED = 20
 """Images, at most, of which pixels are taken away by the ranks of a map: each takes many passes."""
 _CALLS = 8  # passes: what is predicted, the maps, under noise, under five changes of the weights
@@ -101,10 +101,12 @@ def plan(
         edited = min(EDITED, images)
     else:
         budget = SHARE / (1 - SHARE) * passes
-        images = min(MOST, count, int(budget / (_CALLS * once)))
+        images = min(ENOUGH, count, int(budget / (_CALLS * once)))
         images = images if images >= LEAST else 0
         edited = min(EDITED, images, int((budget - images * _CALLS * once) / each))
         edited = edited if edited >= LEAST else 0
+        if images == ENOUGH:
+            images = min(MOST, count, int((budget - edited * each) / (_CALLS * once)))
     return Plan(images, edited, passes, images * _CALLS * once + edited * each)
 
 
