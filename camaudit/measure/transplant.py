@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CONTROLS = 2
 """Pieces of a donor from elsewhere, for each that is pasted."""
 DONORS = 2
-"""Donors whose attribute a sample is given."""
+"""Donors whose attribute a sample is given; one where it is pasted over the sample's own, which is no more than a hint."""
 
 
 class Attributes:
@@ -69,7 +69,7 @@ class Attributes:
         usable = self.usable
         if stratum is not None:
             usable = usable & np.array([of != stratum for of in self._donors.strata], dtype=bool)
-        return self._donors.order(sample, usable)[:DONORS]
+        return self._donors.order(sample, usable)[: DONORS if stratum is None else 1]
 
     def name(self, place: int) -> str:
         """The id of a donor."""
