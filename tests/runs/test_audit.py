@@ -283,7 +283,7 @@ def samples(folder: Path, count: int = 24, **changes: Any) -> list[ca.Sample]:
 
 def audited(data: Dataset, out: Path, net: nn.Module | None = None, **options: Any) -> Run:
     model = ca.load_model(net or Tiny().eval(), classes=["disc", "square"], preprocessing=RECIPE)
-    return ca.audit(data, model, out=out, **({"device": "cpu", "batch_size": 8} | options))
+    return ca.audit(data, model, out=out, **({"device": "cpu", "batch_size": 8, "trust": False} | options))
 
 
 def test_a_network_and_samples_from_python(tmp_path: Path) -> None:
