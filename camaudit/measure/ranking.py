@@ -50,7 +50,8 @@ def ranking(pixels: Tensor, belongs: Tensor, valid: Tensor) -> dict[str, Tensor]
         }
         for name, values in within.items():
             kept[name].append(torch.where(inside > 0, values, torch.nan))
-    return {name: torch.stack(of, dim=2) for name, of in kept.items()}
+    none = order.place.new_zeros((*order.place.shape[:2], 0), dtype=torch.float64)
+    return {name: torch.stack(of, dim=2) if of else none for name, of in kept.items()}
 
 
 @dataclass(frozen=True)

@@ -128,14 +128,14 @@ def test_a_flip_of_multilabel_is_of_the_targets_own_class(several: tuple[Path, R
     table = run.measurements
     flips = table[(table["metric"] == "flip") & (table["target"] == "class:ring")]["value"].dropna()
     shifts = table[(table["metric"] == "shift_region") & (table["target"] == "class:ring")]
-    shifts = shifts.set_index(["sample", "region"])["value"].dropna()
+    shifts = shifts.set_index(["sample", "region", "method"])["value"].dropna()
     rows = table[(table["metric"] == "flip") & (table["target"] == "class:ring")]
     assert len(flips)
     score = run.samples.set_index("sample")["score_ring"].astype(float)
     deviation = float(np.std(score.to_numpy()))
     for row in rows.dropna().to_dict("records"):
         before = score[row["sample"]]
-        after = before - shifts[row["sample"], row["region"]] * deviation
+        after = before - shifts[row["sample"], row["region"], row["method"]] * deviation
         assert row["value"] == float((before > 0) != (after > 0))
 
 
