@@ -170,6 +170,7 @@ def _audited(data: Dataset, root: Path) -> SyntheticRun:
         samples=samples,
         measurements=ours(run.measurements),
         clusters=ours(run.clusters),
+        quadrants=ours(run.quadrants),
         findings=(),
         verdict=dataclasses.replace(run.verdict, finding=None),
         manifest=manifest,
