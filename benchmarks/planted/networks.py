@@ -133,7 +133,7 @@ def tuned(
     return _ready(model)
 
 
-def cnn(pixels: NDArray[np.uint8], labels: NDArray[np.int64], *, seed: int, epochs: int = 15) -> nn.Module:
+def cnn(pixels: NDArray[np.uint8], labels: NDArray[np.int64], *, seed: int, epochs: int = 10) -> nn.Module:
     """Four convolutions trained from scratch on images of `SMALL` pixels; its maps are 8 x 8."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -150,12 +150,12 @@ def cnn(pixels: NDArray[np.uint8], labels: NDArray[np.int64], *, seed: int, epoc
     return _ready(model)
 
 
-def vit(pixels: NDArray[np.uint8], labels: NDArray[np.int64], *, seed: int, epochs: int = 15) -> nn.Module:
+def vit(pixels: NDArray[np.uint8], labels: NDArray[np.int64], *, seed: int, epochs: int = 12) -> nn.Module:
     """A small vision transformer trained from scratch on images of `SMALL` pixels, in 8 x 8 patches."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = VisionTransformer(
-            img_size=SMALL, patch_size=8, embed_dim=96, depth=4, num_heads=4, num_classes=2
+            img_size=SMALL, patch_size=8, embed_dim=64, depth=3, num_heads=4, num_classes=2
         )
         optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)
         _fit(model.train(), inputs(pixels), labels, optimiser, epochs=epochs, flips=True)

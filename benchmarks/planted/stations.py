@@ -14,7 +14,7 @@ import torch
 from benchmarks.planted import networks, sets, truth
 from benchmarks.planted.auditing import audit
 from benchmarks.planted.composing import SIDE
-from benchmarks.planted.grid import POOL, TRAINING, TWINS
+from benchmarks.planted.grid import POOL, TRAINING, TWINS, Job
 from benchmarks.planted.memory import Memory
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from benchmarks.planted.composing import Parts
-    from benchmarks.planted.grid import Job, Station
+    from benchmarks.planted.grid import Station
 
 
 class Workshop:
@@ -150,7 +150,7 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 def undone(jobs: Iterable[Job], done: Sequence[dict[str, Any]]) -> list[Job]:
     """The jobs that no record is about."""
-    there = {"-".join(str(value) for value in record["job"].values()) for record in done}
+    there = {Job(**record["job"]).id for record in done}
     return [job for job in jobs if job.id not in there]
 
 
