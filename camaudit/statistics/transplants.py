@@ -56,6 +56,7 @@ def _cells(
         mine = block if name == "" else block[block["target_class"] == name]
         yield name, "", "", mine
         for group in groups:
-            column = about[f"group_{group}"].reindex(mine["sample"]).to_numpy(dtype=object)
+            # a missing value compares with nothing, not even as unequal
+            column = about[f"group_{group}"].reindex(mine["sample"]).fillna("").to_numpy(dtype=object)
             for value in distinct(column):
                 yield name, group, str(value), mine[column == value]
