@@ -108,9 +108,10 @@ def whole(portion: Portion = "reported") -> Plan:
         return [(Station(task, name, portion, seed, along), jobs) for task, name in kinds]
 
     every = _LOCAL + _GLOBAL
+    # many models in one visit: drawing a test set costs as much as half an audit
     plan = wave(every, (("cnn", 50, 0), ("cnn", 95, 0)), trust=True)
-    for _, jobs in plan:  # in one visit: drawing a test set costs as much as half an audit
-        jobs += [Job("cnn", 50, 1), Job("cnn", 80, 0)]
+    more = wave(every, (("cnn", 50, 1), ("cnn", 80, 0)))
+    plan = [(station, [*jobs, *of]) for (station, jobs), (_, of) in zip(plan, more, strict=True)]
     models = [("frozen", 50, 0), ("frozen", 95, 0), ("frozen", 80, 0), ("frozen", 50, 1), ("frozen", 60, 0)]
     plan += wave(_PRETRAINED, [*models, ("tuned", 50, 0), ("tuned", 95, 0), ("frozen", 100, 0)])
     plan += wave(_TRAPS, (("cnn", 50, 0), ("cnn", 50, 1), ("cnn", 50, 2), ("cnn", 60, 0)), along=90)

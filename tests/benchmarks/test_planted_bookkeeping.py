@@ -147,6 +147,11 @@ def test_overlap_by_hand() -> None:
     assert peers.overlap(np.zeros((2, 2)), mask) == (0.0, 0.0, 0.0)
 
 
+def test_no_model_is_planned_twice() -> None:
+    planned = [(station.id, job.id) for station, jobs in grid.whole() for job in jobs]
+    assert len(planned) == len(set(planned))
+
+
 def test_the_grid_is_large_enough_and_reported_seeds_are_not_those_it_was_developed_on() -> None:
     models = {
         (station.id, job.family, job.strength, job.seed)
