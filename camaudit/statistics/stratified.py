@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST = 10  # values that a stratum needs on each side, as anywhere else where something is said of a cell
-_PERMUTED = 40_000_000  # values permuted at most, within which the number of permutations is lowered
+_PERMUTED = 10_000_000  # values permuted at most, within which the number of permutations is lowered
 
 
 class Difference(NamedTuple):
@@ -67,7 +67,7 @@ def mean_difference(
         subjects: (n,) identifiers; None: every value stands for itself.
         weights: of the strata, scaled to the sum of those that count; None: n1·n2/(n1 + n2), which is the most precise.
         seed: of the permutations.
-        permutations: their number; fewer where there are more than 20,000 values.
+        permutations: their number; fewer where there are more than 5,000 values.
     """
     usable = _usable(values, second, strata, subjects)
     if usable is None:
