@@ -71,7 +71,8 @@ def _issue(findings: Sequence[Finding]) -> Verdict | None:
 def _led(
     findings: Sequence[Finding], mine: Sequence[Finding], headline: str, lead: str, end: str = ""
 ) -> Verdict:
-    """An issue of several findings that say the same, the gravest first."""
+    """An issue of several findings that say the same: the gravest that is not about one group alone leads, if there is any."""
+    mine = sorted(mine, key=lambda finding: bool(finding.group) and finding.code.startswith(_REGIONS))
     text = f"{lead} {mine[0].title}{_more(len(mine) - 1)} {end}".rstrip()
     return Verdict("issue", headline, text, findings.index(mine[0]))
 
@@ -158,7 +159,8 @@ def _who_pays(findings: Sequence[Finding], verdict: Verdict) -> str:
     asked = [finding for finding in _of(findings, _HARMS) if finding.status != "not_applicable"]
     issues = [finding for finding in asked if finding.status == "issue"]
     if issues:
-        return "" if issues[0].title in verdict.text else issues[0].title
+        # the figures, without the warnings behind them
+        return "" if issues[0].title in verdict.text else f"{issues[0].title.split('. ')[0].rstrip('.')}."
     if any(finding.status == "insufficient" for finding in asked):
         return "Whether a group is classified worse cannot be said."
     if any(finding.status == "passed" for finding in asked):
@@ -178,7 +180,7 @@ def _believed(findings: Sequence[Finding], verdict: Verdict) -> str:
         few = "One method's maps" if len(failed) == 1 else f"The maps of {len(failed)} methods"
         return f"{few} cannot be believed here and were left out."
     if any(finding.answers.get("trusted") == "yes" for finding in judged):
-        return "The maps pass the checks of whether they can be believed."
+        return "The maps pass the checks that maps must pass to be believed."
     return "Whether the maps can be believed cannot be said."
 
 

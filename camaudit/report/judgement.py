@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from camaudit.report import plots, words
@@ -228,7 +229,12 @@ def _figure(finding: Finding | None) -> Effect | None:
 
 def _effects(finding: Finding) -> Mapping[str, Effect]:
     """The effect of every rung that was examined; where there is none, the one that decided."""
-    rungs: Mapping[str, Effect] = {rung: of for rung, of in finding.evidence.items() if rung in RUNGS}
+    rungs: Mapping[str, Effect] = {
+        # of an edit, not of a comparison of groups
+        rung: replace(of, name="accuracy_lost") if finding.region and of.name == "accuracy" else of
+        for rung, of in finding.evidence.items()
+        if rung in RUNGS
+    }
     if finding.evidence:
         return rungs or finding.evidence  # what lies behind a rung has a section of its own
     return {finding.rung or "": finding.effect} if finding.effect is not None else {}

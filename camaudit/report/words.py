@@ -52,6 +52,7 @@ METRICS: Mapping[str, Metric] = {
     "flip": Metric("predictions that flip", f"{NARROW}%", 100, 0, signed=False),
     "rate": Metric("accuracy", f"{NARROW}%", 100, 0, signed=False),
     "accuracy": Metric("difference of the accuracy", " points", 100, 0, signed=True),
+    "accuracy_lost": Metric("accuracy lost when it is edited away", " points", 100, 0, signed=True),
     "accuracy_change": Metric("change of the accuracy", " points", 100, 0, signed=True),
     "accuracy_gap": Metric("gap between the accuracies", " points", 100, 0, signed=False),
     "contrast": Metric("difference of the margin within labels", " SD", 1, 2, signed=True),

@@ -185,6 +185,22 @@ def test_who_pays_and_whether_maps_can_be_believed_is_said(beside: list[Finding]
     assert said in conclude([*beside, CLEAN]).text
 
 
+def test_what_is_true_of_a_whole_class_leads_before_what_is_true_of_a_group() -> None:
+    group = _finding("CAM101", "issue", title="In the group.", group={"gender": "man"}, severity=0.9)
+    whole = _finding("CAM101", "issue", title="In the class.", severity=0.2)
+    verdict = conclude([group, whole, CLEAN])
+    assert verdict.finding == 1
+    assert "In the class. One more finding" in verdict.text
+    assert conclude([group, CLEAN]).finding == 0
+
+
+def test_who_pays_is_said_without_its_warnings() -> None:
+    harm = _finding("CAM401", "issue", title="0.5 points apart, 1.2 times. Read the figures with care.")
+    text = conclude([harm, _finding("CAM101", "issue"), CLEAN]).text
+    assert "0.5 points apart, 1.2 times. " in text
+    assert "with care" not in text
+
+
 def test_nothing_is_said_twice() -> None:
     text = conclude([_finding("CAM401", "issue"), CLEAN]).text
     assert text.count("Title of CAM401 issue.") == 1

@@ -95,6 +95,14 @@ def test_gains_over_what_is_no_map_share_an_axis(biased: SyntheticRun) -> None:
     assert "Does the score follow what the map marks?" in text(render(biased.but(findings=(more,))))
 
 
+def test_the_accuracy_of_an_edit_is_not_that_of_a_group(biased: SyntheticRun) -> None:
+    lost = Effect("accuracy", -0.2, -0.3, -0.1, 0.01, 0.01, 20)
+    edited = dataclasses.replace(biased.findings[0], evidence={"harms": lost})
+    compared = dataclasses.replace(edited, region=None, role=None)
+    said = [judgement.card(biased, finding, {}, None, 0).rows[0].what for finding in (edited, compared)]
+    assert said == ["accuracy lost when it is edited away", "difference of the accuracy"]
+
+
 def test_only_rungs_that_apply_are_climbed(biased: SyntheticRun) -> None:
     (own,) = (finding for finding in biased.findings if finding.code == "CAM201")
     (look,) = (finding for finding in biased.findings if finding.code == "CAM301")
