@@ -61,14 +61,14 @@ def _title(weighed: Weighed, status: Status, policy: Policy) -> str:
     moved, followed = weighed.moved, weighed.followed
     if status == "issue" and moved is not None:
         follows = wording.follows(moved)
-        return f"{about}, editing {name} away {follows} more than editing as much elsewhere does{wording.alone(weighed)}{wording.pays(weighed)}; {share}."
+        return f"{about}, editing {name} away {follows} more {wording.than(weighed)}{wording.alone(weighed)}{wording.pays(weighed)}; {share}."
     if followed is Answer.OPEN:
         why = wording.undecided(weighed, policy)
         return f"{about}, it cannot be said whether the model uses {name}: {why}; {share}."
     maps = wording.maps(weighed)
     if followed is Answer.NO and moved is not None:
         link = "but" if weighed.seen is Answer.YES else "and"
-        return f"{about}, {maps} ({share}), {link} the model does not use it: editing it away {wording.moves(moved)}{wording.alone(weighed)}."
+        return f"{about}, {maps} ({share}), {link} the model does not use it: editing it away {wording.moves(weighed, moved)}{wording.alone(weighed)}."
     return f"{about}, {maps}: {share}. Whether the model uses it was not tested."
 
 
@@ -84,7 +84,15 @@ def _advice(weighed: Weighed, status: Status, policy: Policy) -> str:
     if status == "tip":
         return "Nothing has to be done; do not show these maps as proof of a shortcut."
     if status == "insufficient":
-        if weighed.moved is not None and weighed.moved.n == 0:
-            return f"Annotate the object (roles.object), so that it can be put on other backgrounds: {name} leaves no room for a control."
-        return f"Add images of this kind, with {name} annotated in them.{wording.enough(weighed, policy)}"
+        return _wanted(weighed, policy)
     return "Nothing has to be done."
+
+
+def _wanted(weighed: Weighed, policy: Policy) -> str:
+    """What would decide it."""
+    name = wording.region(weighed)
+    if weighed.moved is not None and weighed.moved.n == 0:
+        return f"Annotate the object (roles.object), so that it can be put on other backgrounds: {name} leaves no room for a control."
+    if weighed.always and weighed.kind is None:
+        return f"Name a group column that tells the kinds of {name} (data.columns.groups), so that they can be held against one another."
+    return f"Add images of this kind, with {name} annotated in them.{wording.enough(weighed, policy)}"

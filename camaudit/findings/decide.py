@@ -11,6 +11,7 @@ from camaudit.findings.codes import ATTRIBUTE_ATTENDED, OBJECT_MISSED
 from camaudit.findings.evidence import Evidence
 from camaudit.findings.harms import harms_findings
 from camaudit.findings.invisible import invisible_findings
+from camaudit.findings.kinds import everywhere
 from camaudit.findings.object import object_finding
 from camaudit.findings.policy import Policy
 from camaudit.findings.transplant import transplant_findings
@@ -18,6 +19,7 @@ from camaudit.findings.trust import believed, trust_finding, trusted, with_trust
 from camaudit.types import Finding
 
 if TYPE_CHECKING:
+    from camaudit.findings.evidence import Cell
     from camaudit.types import Role
 
 __all__ = ["Evidence", "decide"]
@@ -31,11 +33,7 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> list[Finding]:
     judged = trusted(evidence.trust, evidence.samples, evidence.methods, policy)
     if judged:
         evidence = replace(evidence, method=believed(judged, evidence.methods))
-    findings = [
-        attribute_finding(evidence, cell, policy)
-        for cell in evidence.cells("attribute")
-        if not (cell.region in evidence.without_controls() and evidence.exchanged(cell.region))
-    ]
+    findings = [attribute_finding(evidence, cell, policy) for cell in _attribute_cells(evidence)]
     findings += background_findings(evidence, policy)
     findings += transplant_findings(evidence, policy)
     findings += [object_finding(evidence, cell, policy) for cell in evidence.cells("object")]
@@ -52,6 +50,24 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> list[Finding]:
     return sorted(
         findings, key=lambda finding: (_ORDER.index(finding.status), -finding.severity, finding.code)
     )
+
+
+def _attribute_cells(evidence: Evidence) -> list[Cell]:
+    """The cells in which an edit of an attribute can answer something.
+
+    Not where objects were put on other backgrounds instead. Of an attribute that every image has only the classes: there
+    groups are held against one another.
+    """
+    cells = evidence.cells("attribute")
+    regions = {cell.region for cell in cells}
+    elsewhere = {name for name in evidence.without_controls() if evidence.exchanged(name)}
+    always = {name for name in regions if evidence.groups and evidence.fills and everywhere(evidence, name)}
+    return [
+        cell
+        for cell in cells
+        if cell.region not in elsewhere
+        and not (cell.region in always and (cell.group or not cell.target_class))
+    ]
 
 
 def _not_applicable(code: str, role: Role, what: str) -> Finding:

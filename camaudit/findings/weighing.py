@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from camaudit.findings.kinds import everywhere, telling_kind
 from camaudit.findings.ladder import Answer, attended, harms, used
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Weighed:
             edited.
         pays: whether the model is right more often without it; only of an attribute that is used.
         fills: what regions were edited with.
+        always: whether it is an attribute that every image has, so that only its kind can be asked about.
+        kind: group column and value of the kind that was held against the others; None where none was.
     """
 
     cell: Cell
@@ -44,6 +47,8 @@ class Weighed:
     gain: Effect | None
     pays: Answer
     fills: tuple[str, ...] = ()
+    always: bool = False
+    kind: tuple[str, str] | None = None
 
     @property
     def effects(self) -> dict[str, Effect]:
@@ -65,6 +70,17 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
     shift = evidence.edited("shift", cell)
     response = evidence.edited("response", cell)
     followed = used(shift, response, policy)
+    moved = telling(shift, response, followed, policy)
+    always = cell.role == "attribute" and shift is not None and everywhere(evidence, cell.region)
+    kind = telling_kind(evidence, cell) if always else None
+    if kind is not None:
+        # every image may follow the edit alike: that is no size without direction
+        followed = used(
+            kind.effect, replace(kind.effect, name="response", estimate=0.0, low=0.0, high=0.0), policy
+        )
+        moved = kind.effect
+    elif always and followed is Answer.YES:
+        followed = Answer.OPEN
     gain = _gain(evidence, cell)
     return Weighed(
         cell=cell,
@@ -72,12 +88,14 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
         mass=evidence.effect("mass", evidence.method, cell),
         area=evidence.effect("area", evidence.method, cell),
         excess=excess,
-        moved=telling(shift, response, followed, policy),
+        moved=moved,
         seen=attended(excess, policy),
         followed=followed,
         gain=gain,
         pays=harms(gain, policy) if cell.role == "attribute" and followed is Answer.YES else Answer.UNASKED,
         fills=evidence.fills,
+        always=always,
+        kind=None if kind is None else (kind.group, kind.value),
     )
 
 

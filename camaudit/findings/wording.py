@@ -79,10 +79,18 @@ def follows(effect: Effect) -> str:
     return f"{'lowers' if effect.estimate >= 0 else 'raises'} its score by {size(effect)}"
 
 
-def moves(effect: Effect) -> str:
+def than(weighed: Weighed) -> str:
+    """What an edit is held against: as much elsewhere, or images with another kind of what every image has."""
+    if weighed.kind is None:
+        return "than editing as much elsewhere does"
+    return f"where {weighed.kind[0]} is {weighed.kind[1]} than elsewhere"
+
+
+def moves(weighed: Weighed, effect: Effect) -> str:
     """The same where it is small, or not known well enough."""
     either = ", in one direction or the other," if effect.name == "response" else ""
-    return f"changes the score{either} by {signed(effect)} beyond the controls"
+    beyond = "beyond the controls" if weighed.kind is None else f"more {than(weighed)}"
+    return f"changes the score{either} by {signed(effect)} {beyond}"
 
 
 def alone(weighed: Weighed) -> str:
@@ -112,14 +120,12 @@ def enough(weighed: Weighed, policy: Policy) -> str:
 
 def undecided(weighed: Weighed, policy: Policy) -> str:
     """Why it cannot be said whether the score follows."""
-    moved, excess = weighed.moved, weighed.excess
-    if moved is None or moved.n == 0:
-        seen = excess is not None and excess.n > 0
-        return "no image has room for the control edits" if seen else "the region is in none of the images"
-    if moved.n < policy.least_samples:
-        return f"only {moved.n} images can be used, and {policy.least_samples} are needed"
-    if math.isnan(moved.low):
-        return f"its {moved.n} images show fewer than {policy.least_samples} subjects"
+    moved = weighed.moved
+    few = _few(weighed, policy)
+    if few or moved is None:
+        return few
+    if weighed.always and weighed.kind is None:
+        return f"editing it away {follows(moved)}, but every image has it, so an image without it is like none the model knows"
     if moved.name == "response" and moved.high < 0:
         return "editing as much elsewhere changes the score more than editing it does"
     if moved.name == "response":
@@ -128,4 +134,19 @@ def undecided(weighed: Weighed, policy: Policy) -> str:
         holds = "nothing smaller, but so many questions were asked that chance may have made it"
     else:
         holds = f"both less than {policy.least_shift:g} SD and more than {policy.most_shift:g} SD"
-    return f"editing it away {moves(moved)}, and the interval holds {holds}"
+    return f"editing it away {moves(weighed, moved)}, and the interval holds {holds}"
+
+
+def _few(weighed: Weighed, policy: Policy) -> str:
+    """What there is too little of to say anything; empty where there is enough."""
+    moved, excess = weighed.moved, weighed.excess
+    least = policy.least_samples
+    unknown = moved is None or moved.n < least or math.isnan(moved.low)
+    if weighed.kind is not None and unknown:
+        return f"every image has it, and fewer than {least} images (or subjects) of some {weighed.kind[0]} can be held against others"
+    if moved is None or moved.n == 0:
+        seen = excess is not None and excess.n > 0
+        return "no image has room for the control edits" if seen else "the region is in none of the images"
+    if moved.n < least:
+        return f"only {moved.n} images can be used, and {least} are needed"
+    return f"its {moved.n} images show fewer than {least} subjects" if unknown else ""
