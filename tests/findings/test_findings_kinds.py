@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,10 @@ import pytest
 
 from camaudit.findings import Evidence, decide
 from camaudit.findings.kinds import everywhere, telling_kind
-from camaudit.types import Finding
 from tests.findings.tables import FILLS, evidence
+
+if TYPE_CHECKING:
+    from camaudit.types import Finding
 
 COUNT = 80
 
