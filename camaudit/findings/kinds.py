@@ -7,6 +7,7 @@ from the score of a class in images of men than in images of women? What the edi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -58,18 +59,7 @@ def telling_kind(evidence: Evidence, cell: Cell) -> Kind | None:
         return None
     most = max(found, key=lambda kind: np.nan_to_num(abs(kind.effect.estimate), nan=-1.0))
     tests = len(found) * max(1, len(evidence.classes))
-    effect = most.effect
-    return most._replace(
-        effect=Effect(
-            effect.name,
-            effect.estimate,
-            effect.low,
-            effect.high,
-            effect.p,
-            min(1.0, effect.p * tests),
-            effect.n,
-        )
-    )
+    return most._replace(effect=replace(most.effect, q=min(1.0, most.effect.p * tests)))
 
 
 def _kinds(evidence: Evidence, cell: Cell) -> Iterator[Kind]:
@@ -77,8 +67,11 @@ def _kinds(evidence: Evidence, cell: Cell) -> Iterator[Kind]:
     shifts = [evidence.values("shift", fill, cell) for fill in evidence.fills]
     for group in evidence.groups:
         column = about[f"group_{group}"]
+        values = sorted(column.dropna().unique(), key=str)
+        if len(values) < 2:
+            continue
         found = []
-        for value in sorted(column.dropna().unique(), key=str):
+        for value in values:
             effects = []
             for shift in shifts:
                 known = shift[column.reindex(shift.index).notna().to_numpy(dtype=bool)]
@@ -89,7 +82,7 @@ def _kinds(evidence: Evidence, cell: Cell) -> Iterator[Kind]:
                 found.append(Kind(group, str(value), effect))
         if len(found) == 2:  # one says what the other says: the one that speaks for the class is named
             found = [max(found, key=lambda kind: np.nan_to_num(kind.effect.estimate, nan=-1.0))]
-        yield from found if len(found) > 0 and len(column.dropna().unique()) > 1 else ()
+        yield from found
 
 
 def _difference(
