@@ -100,8 +100,20 @@ def _cell(finding: Finding, found: Pairs, truth: Truth) -> dict[str, float]:
         return truth.added(target)
     if finding.code == EXCHANGED:
         return truth.exchanged(target)
-    # with a swap there is always something there: what an image without any of it would score, no twin can say
-    return {} if truth.swap else truth.cell(target, shown)
+    return _kinds(finding, found, truth, target) if truth.swap else truth.cell(target, shown)
+
+
+def _kinds(finding: Finding, found: Pairs, truth: Truth, target: int | None) -> dict[str, float]:
+    """Of a swap something is always there: the audit holds its kinds against one another, and so do the twins.
+
+    What an image without any of it would score, no twin can say. Which kind a finding is about only its title tells.
+    """
+    column, (without, planted) = found.shortcut.column, found.shortcut.values
+    swapped = truth.exchanged(target)["exchange"]
+    for value, towards in ((without, -swapped), (planted, swapped)):
+        if target is not None and f"{column} is {value} than" in finding.title:
+            return {"shift": towards}
+    return {}
 
 
 def _plain(value: float) -> float | None:
