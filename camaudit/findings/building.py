@@ -93,3 +93,8 @@ def listed(names: Sequence[str]) -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def points(effect: Effect) -> str:
+    """The interval of a difference of two rates, in points of a hundred."""
+    return f"{100 * effect.low:.0f} to {100 * effect.high:.0f}".replace("-", "−")

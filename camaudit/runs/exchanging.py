@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from camaudit.data import Batch
     from camaudit.runs.intervening import Asked, Edits
-    from camaudit.runs.measuring import Settings
     from camaudit.runs.pool import Pool
+    from camaudit.runs.settings import Settings
 
 COLUMNS = ("sample", "donor", "region", "target", "target_class", "value")
 

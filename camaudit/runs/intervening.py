@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from camaudit.config.model import Task
     from camaudit.data import Batch
     from camaudit.models import LoadedModel
-    from camaudit.runs.measuring import Settings
     from camaudit.runs.pool import Pool
+    from camaudit.runs.settings import Settings
     from camaudit.types import OutputTarget, Sample
 
 EDITS = tuple(FILLS)

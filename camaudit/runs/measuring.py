@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from camaudit.config import parse_target
 from camaudit.errors import ModelError
 from camaudit.explain import explain
-from camaudit.measure import edited_regions, localisation, margins
+from camaudit.measure import localisation, margins
 from camaudit.models import class_indices
 from camaudit.models.outputs import confidence, is_right, values_of
 from camaudit.runs import exchanging, transplanting
 from camaudit.runs.intervening import Asked, intervene, plan_edits
-from camaudit.runs.job import batch_size
 from camaudit.runs.store import scale_column
 from camaudit.runs.targets import OfAudit
 
@@ -26,72 +24,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from camaudit.config import AuditConfig
     from camaudit.data import Batch
     from camaudit.models import LoadedModel
     from camaudit.runs.pool import Pool
-    from camaudit.types import OutputTarget, Role, Sample
+    from camaudit.runs.settings import Settings
+    from camaudit.types import Sample
 
 _ROW = ("sample", "method", "target", "target_class", "region", "role", "metric", "value")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is measured in every batch.
-
-    Attributes:
-        methods: ids of attribution methods.
-        targets: output targets.
-        groups: names of the group columns.
-        roles: role of every measured region, in the order of the batch's coverage.
-        edited: the regions that are edited; empty where nothing is.
-        fills: what the edited regions become.
-        item: the widest object, which is put on other backgrounds; None where there is none, or none is wanted.
-        donors: backgrounds that a sample's object is put on.
-        transplant: whether attributes are put into images that lack them.
-        chunk: images in one call of the model; as many as a full batch has.
-        controls: control copies of an edited region.
-        sigma: of the blur, as a share of the shorter side.
-        device: where the model is.
-    """
-
-    methods: tuple[str, ...]
-    targets: tuple[OutputTarget, ...]
-    groups: tuple[str, ...]
-    roles: Mapping[str, Role]
-    edited: tuple[str, ...]
-    fills: tuple[str, ...]
-    item: str | None
-    donors: int
-    transplant: bool
-    chunk: int
-    controls: int
-    sigma: float
-    device: torch.device
-
-
-def settings_of(
-    config: AuditConfig, groups: Sequence[str], roles: Mapping[str, Role], device: torch.device
-) -> Settings:
-    """What a configuration asks to be measured; `groups` of the data, `roles` of the measured regions."""
-    edits = config.audit.intervention
-    return Settings(
-        methods=tuple(config.audit.methods),
-        targets=tuple(parse_target(target) for target in config.audit.targets),
-        groups=tuple(groups),
-        roles=roles,
-        edited=edited_regions(roles, each=edits.regions == "each") if edits.enabled else (),
-        fills=tuple(edits.fills),
-        item=next(iter(edited_regions(roles, each=False)), None)
-        if edits.exchange and "object" in roles.values()
-        else None,
-        donors=edits.donors,
-        transplant=edits.transplant,
-        chunk=batch_size(config, device),
-        controls=edits.controls,
-        sigma=edits.sigma,
-        device=device,
-    )
 
 
 @dataclass(frozen=True)

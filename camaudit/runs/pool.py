@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from camaudit.data import Dataset
-    from camaudit.runs.measuring import Settings
+    from camaudit.runs.settings import Settings
     from camaudit.types import Preprocessing
 
 SWAPPED = 6

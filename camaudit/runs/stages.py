@@ -21,10 +21,11 @@ from camaudit.runs import concluding, exchanging, folder, store, transplanting, 
 from camaudit.runs.accuracy import accuracy_warnings
 from camaudit.runs.job import batch_size
 from camaudit.runs.manifest import PROVIDING, read_manifest
-from camaudit.runs.measuring import measure_batch, settings_of
+from camaudit.runs.measuring import measure_batch
 from camaudit.runs.pool import Pool
 from camaudit.runs.recasting import recasts
 from camaudit.runs.run import Run
+from camaudit.runs.settings import settings_of
 from camaudit.types import Skipped
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from camaudit.data import Batch
     from camaudit.runs.job import Job
-    from camaudit.runs.measuring import Settings
+    from camaudit.runs.settings import Settings
     from camaudit.types import OutputTarget, RunManifest
 
 

@@ -11,8 +11,9 @@ from camaudit.data import batches
 from camaudit.measure import measured_regions
 from camaudit.runs.device import enough_memory, full_precision
 from camaudit.runs.job import batch_size
-from camaudit.runs.measuring import measure_batch, settings_of
+from camaudit.runs.measuring import measure_batch
 from camaudit.runs.pool import Pool
+from camaudit.runs.settings import settings_of
 from camaudit.runs.trusting import plan
 
 if TYPE_CHECKING:
