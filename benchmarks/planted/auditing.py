@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from camaudit.data import Dataset
 
 TARGET: Final = "predicted"
+BATCH: Final = 32
 INVISIBLE: Final = frozenset({"CAM301", "CAM302"})
 """Findings that say: not visible to a heatmap."""
 EXCHANGED: Final = "CAM104"
@@ -46,7 +47,7 @@ def audit(
     shutil.rmtree(out, ignore_errors=True)
     started = time.perf_counter()
     loaded = camaudit.load_model(model, classes=list(CLASSES[found.task]), preprocessing=recipe)
-    run = camaudit.audit(data, loaded, out=out, device="cpu", targets=[TARGET], trust=trust)
+    run = camaudit.audit(data, loaded, out=out, device="cpu", targets=[TARGET], trust=trust, batch_size=BATCH)
     seconds = time.perf_counter() - started
     record = {
         "verdict": {"status": run.verdict.status, "headline": run.verdict.headline, "text": run.verdict.text},
