@@ -1,6 +1,6 @@
 """Fetch the photographs that ``benchmarks.planted`` is made of, and cut them to size.
 
-    python -m scripts.fetch_planted_parts [--out build/planted/parts] [--work build/planted/packages]
+    python -m scripts.fetch_planted_parts [--out benchmarks/planted/work/parts] [--work build/planted-packages]
 
 Takes Debian packages (``apt-get download``) and an npm package (``npm pack``) by name, through their own clients, and writes
 the cut-outs and scenes that `benchmarks.planted.catalogue` names as PNGs of at most 256 pixels. Nothing of it is committed:
@@ -104,8 +104,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, default=Path("build/planted/parts"))
-    parser.add_argument("--work", type=Path, default=Path("build/planted/packages"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/planted/work/parts"))
+    parser.add_argument("--work", type=Path, default=Path("build/planted-packages"))
     arguments = parser.parse_args()
     work = arguments.work.resolve()
     work.mkdir(parents=True, exist_ok=True)

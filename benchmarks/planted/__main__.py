@@ -23,7 +23,7 @@ from benchmarks.planted.stations import go_on
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OUT = Path("build/planted")
+OUT = Path(__file__).parent / "work"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

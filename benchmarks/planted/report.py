@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.planted import pictures, rates, table
+from benchmarks.planted import grid, pictures, rates, table
 from benchmarks.planted.shortcuts import GLOBAL, LOCAL
 from benchmarks.planted.truth import BIASED, CLEAN
 
@@ -78,8 +78,15 @@ def _opening(models: pd.DataFrame, main: pd.DataFrame) -> str:
     kinds = main["kind"].value_counts()
     local = main[main["shortcut"].isin(LOCAL)]["kind"].value_counts()
     families = ", ".join(f"{count} {name}" for name, count in main["family"].value_counts().items())
+    planned = sum(len(jobs) for _, jobs in grid.whole())
+    part = (
+        f"\n**These are the first {len(models)} audits of a plan of {planned}.** The run can be gone on with; until then the rates below rest "
+        "on few models, as their intervals say.\n"
+        if len(models) < planned / 2
+        else ""
+    )
     return f"""# Is the verdict right?
-
+{part}
 Shortcuts are planted into photographs, models are trained on them, and `camaudit.audit` is run on each as a user would run it:
 {len(models)} audits, {len(main)} of them of 300 images with exact masks ({families}), which is what all figures are about
 unless they say otherwise.
@@ -281,6 +288,8 @@ def _varied(models: pd.DataFrame, column: str, values: Sequence[object]) -> str:
     changed = models[(models[column] != (300 if column == "images" else "exact")) & (models[other] == usual)]
     keys = ["task", "shortcut", "station_seed", "along", "family", "strength", "seed"]
     same = changed[keys].drop_duplicates()
+    if changed.empty:
+        return "Not measured yet."
     rows = []
     for value in values:
         of = models[(models[column] == value) & (models[other] == usual)].merge(same, on=keys)
