@@ -119,7 +119,7 @@ def widest(rates: Mapping[str, Rate]) -> tuple[str, str, Interval, Interval]:
     """
     names = sorted(rates)
     worst = min(names, key=lambda name: rates[name].share)
-    best = max(names, key=lambda name: rates[name].share)
+    best = max(reversed(names), key=lambda name: rates[name].share)  # another group where all are alike
     z = float(studentized_range.ppf(0.95, len(names), np.inf)) / math.sqrt(2) if len(names) > 2 else Z
     pairs = [(rates[one], rates[other]) for one in names for other in names if one != other]
     apart = [difference(one, other, z) for one, other in pairs]

@@ -133,3 +133,10 @@ def test_groups_within_subjects_move_within_subjects() -> None:
     (block,) = shuffles(codes, np.zeros(24, np.int64), subjects, seed=0, count=50)
     assert (block.reshape(50, 6, 4).sum(2) == 2).all()
     assert len({tuple(row) for row in block}) > 40
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_groups_that_fare_alike_are_named_apart(count: int) -> None:
+    same = rate(np.full(30, fill_value=True))
+    worst, best, *_ = widest({f"g{i}": same for i in range(count)})
+    assert worst != best
