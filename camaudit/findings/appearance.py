@@ -83,11 +83,9 @@ def look_findings(
         for name, one in seen.items()
     ]
     single = [_look_finding(outcome, look, policy, used) for look in looks if look.status in {"issue", "tip"}]
-    rest = [
-        make([look for look in looks if look.status == status], policy)
-        for status, make in (("passed", _passed), ("insufficient", _undecided))
-        if any(look.status == status for look in looks)
-    ]
+    same = [look for look in looks if look.status == "passed"]
+    left = [look for look in looks if look.status == "insufficient"]
+    rest = [*([_passed(same)] if same else []), *([_undecided(left, policy)] if left else [])]
     return [*single, *rest]
 
 
@@ -289,7 +287,7 @@ def _harm(outcome: Outcomes, one: Contrast, policy: Policy) -> tuple[Effect, boo
     return effect, apart.low > 0 and apart.estimate >= policy.least_gap and p <= policy.level, said
 
 
-def _passed(looks: Sequence[Look], policy: Policy) -> Finding:
+def _passed(looks: Sequence[Look]) -> Finding:
     """One finding for all looks that make no difference."""
     nouns = listed([phrase(look.name)[2] for look in looks])
     compared = [look for look in looks if look.seen.target_class]
@@ -306,7 +304,6 @@ def _passed(looks: Sequence[Look], policy: Policy) -> Finding:
     if moved:
         most = max(moved, key=lambda followed: abs(followed.found.estimate))
         title += f"{', and' if compared else ':'} changing them in whole images moves the score by {signed(most.found.estimate)} SD at most"
-    del policy
     return finding(GLOBAL_LOOK, "passed", f"{title}.", "Nothing has to be done.", effect=effect)
 
 

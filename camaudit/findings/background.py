@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from camaudit.findings import wording
+from camaudit.findings.building import finding
 from camaudit.findings.codes import BACKGROUND_USED
 from camaudit.findings.ladder import Answer, follows
 from camaudit.findings.weighing import weigh
@@ -182,20 +183,6 @@ def _not_applicable(evidence: Evidence, region: str) -> Finding:
         if objects
         else "no region is annotated as the object, which would have to be cut out"
     )
-    return Finding(
-        code=BACKGROUND_USED.id,
-        title=f"{name[0].upper()}{name[1:]} leaves no room for control edits, and objects were not put on other backgrounds: {why}.",
-        status="not_applicable",
-        rung=None,
-        severity=0.0,
-        target_class=None,
-        region=region,
-        role="attribute",
-        group={},
-        effect=None,
-        evidence={},
-        answers={},
-        samples=(),
-        counter_samples=(),
-        advice="Annotate the object (roles.object), and leave audit.intervention.exchange on.",
-    )
+    title = f"{name[0].upper()}{name[1:]} leaves no room for control edits, and objects were not put on other backgrounds: {why}."
+    advice = "Annotate the object (roles.object), and leave audit.intervention.exchange on."
+    return finding(BACKGROUND_USED, "not_applicable", title, advice, region=region, role="attribute")

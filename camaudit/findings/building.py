@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from camaudit.findings.codes import Code
     from camaudit.statistics.stratified import Difference
-    from camaudit.types import Rung, Said, Status
+    from camaudit.types import Role, Rung, Said, Status
 
 
 def finding(
@@ -24,6 +24,8 @@ def finding(
     rung: Rung | None = None,
     severity: float = 0.0,
     target_class: str | None = None,
+    region: str | None = None,
+    role: Role | None = None,
     group: Mapping[str, str] | None = None,
     effect: Effect | None = None,
     evidence: Mapping[str, Effect] | None = None,
@@ -31,7 +33,7 @@ def finding(
     samples: Sequence[str] = (),
     counter_samples: Sequence[str] = (),
 ) -> Finding:
-    """A finding without region and role."""
+    """A finding; what is left out it does not have."""
     return Finding(
         code=code.id,
         title=title,
@@ -39,8 +41,8 @@ def finding(
         rung=rung,
         severity=min(1.0, max(0.0, severity)),
         target_class=target_class,
-        region=None,
-        role=None,
+        region=region,
+        role=role,
         group=group or {},
         effect=effect,
         evidence=evidence or {},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from camaudit.findings.attribute import attribute_finding
 from camaudit.findings.background import background_findings
+from camaudit.findings.building import finding
 from camaudit.findings.codes import ATTRIBUTE_ATTENDED, OBJECT_MISSED
 from camaudit.findings.evidence import Evidence
 from camaudit.findings.harms import harms_findings
@@ -16,11 +17,11 @@ from camaudit.findings.object import object_finding
 from camaudit.findings.policy import Policy
 from camaudit.findings.transplant import transplant_findings
 from camaudit.findings.trust import believed, trust_finding, trusted, with_trust
-from camaudit.types import Finding
 
 if TYPE_CHECKING:
+    from camaudit.findings.codes import Code
     from camaudit.findings.evidence import Cell
-    from camaudit.types import Role
+    from camaudit.types import Finding, Role
 
 __all__ = ["Evidence", "decide"]
 
@@ -38,18 +39,16 @@ def decide(evidence: Evidence, policy: Policy | None = None) -> list[Finding]:
     findings += transplant_findings(evidence, policy)
     findings += [object_finding(evidence, cell, policy) for cell in evidence.cells("object")]
     about = next((of for of in judged if of.method == (evidence.method or evidence.methods[0])), None)
-    findings = [with_trust(finding, about) for finding in findings]
+    findings = [with_trust(one, about) for one in findings]
     findings += [trust_finding(of, policy) for of in judged]
     findings += invisible_findings(evidence, policy, findings)
     findings += harms_findings(evidence, policy)
     present = set(evidence.roles.values())
     if "attribute" not in present:
-        findings.append(_not_applicable(ATTRIBUTE_ATTENDED.id, "attribute", "the model should not use"))
+        findings.append(_not_applicable(ATTRIBUTE_ATTENDED, "attribute", "the model should not use"))
     if "object" not in present:
-        findings.append(_not_applicable(OBJECT_MISSED.id, "object", "the model should use"))
-    return sorted(
-        findings, key=lambda finding: (_ORDER.index(finding.status), -finding.severity, finding.code)
-    )
+        findings.append(_not_applicable(OBJECT_MISSED, "object", "the model should use"))
+    return sorted(findings, key=lambda one: (_ORDER.index(one.status), -one.severity, one.code))
 
 
 def _attribute_cells(evidence: Evidence) -> list[Cell]:
@@ -70,21 +69,7 @@ def _attribute_cells(evidence: Evidence) -> list[Cell]:
     ]
 
 
-def _not_applicable(code: str, role: Role, what: str) -> Finding:
-    return Finding(
-        code=code,
-        title=f"No annotated region has the role {role}, so what {what} could not be examined.",
-        status="not_applicable",
-        rung=None,
-        severity=0.0,
-        target_class=None,
-        region=None,
-        role=role,
-        group={},
-        effect=None,
-        evidence={},
-        answers={},
-        samples=(),
-        counter_samples=(),
-        advice=f"Annotate such regions and name them in roles.{role}.",
-    )
+def _not_applicable(code: Code, role: Role, what: str) -> Finding:
+    title = f"No annotated region has the role {role}, so what {what} could not be examined."
+    advice = f"Annotate such regions and name them in roles.{role}."
+    return finding(code, "not_applicable", title, advice, role=role)

@@ -80,10 +80,31 @@ def used(shift: Effect | None, response: Effect | None, policy: Policy) -> Answe
         return Answer.UNASKED
     if min(shift.n, response.n) < policy.least_samples or math.isnan(shift.low) or math.isnan(response.low):
         return Answer.OPEN
-    if max(shift.low, -shift.high) > policy.least_shift and shift.q <= policy.level:
+    if _beyond(shift, policy):
         return Answer.YES
     if response.low > policy.least_response and response.q <= policy.level:
         return Answer.YES
-    small = max(-shift.low, shift.high) < policy.most_shift
     either = max(-response.low, response.high) < policy.least_response
-    return Answer.NO if small and either else Answer.OPEN
+    return Answer.NO if _within(shift, policy) and either else Answer.OPEN
+
+
+def kind_used(difference: Effect, policy: Policy) -> Answer:
+    """Does the score follow one kind of what every image has more than the others? By the thresholds of a shift.
+
+    Args:
+        difference: of the shifts of images with the kind and of the others.
+        policy: the thresholds.
+    """
+    if difference.n < policy.least_samples or math.isnan(difference.low):
+        return Answer.OPEN
+    if _beyond(difference, policy):
+        return Answer.YES
+    return Answer.NO if _within(difference, policy) else Answer.OPEN
+
+
+def _beyond(shift: Effect, policy: Policy) -> bool:
+    return max(shift.low, -shift.high) > policy.least_shift and shift.q <= policy.level
+
+
+def _within(shift: Effect, policy: Policy) -> bool:
+    return max(-shift.low, shift.high) < policy.most_shift

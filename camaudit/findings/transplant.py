@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from camaudit.findings import wording
+from camaudit.findings.building import finding
 from camaudit.findings.codes import ATTRIBUTE_TRANSPLANTED
 from camaudit.findings.evidence import Cell
 from camaudit.findings.ladder import Answer, used
@@ -129,20 +130,6 @@ def _not_applicable(region: str, *, grouped: bool) -> Finding:
         if grouped
         else "every image has it or none has, and there is no group to exchange it with"
     )
-    return Finding(
-        code=ATTRIBUTE_TRANSPLANTED.id,
-        title=f"There was nothing to put {name} into, or nothing to take it from: {why}.",
-        status="not_applicable",
-        rung=None,
-        severity=0.0,
-        target_class=None,
-        region=region,
-        role="attribute",
-        group={},
-        effect=None,
-        evidence={},
-        answers={},
-        samples=(),
-        counter_samples=(),
-        advice=f"Annotate images that lack {name} with an empty region.",
-    )
+    title = f"There was nothing to put {name} into, or nothing to take it from: {why}."
+    advice = f"Annotate images that lack {name} with an empty region."
+    return finding(ATTRIBUTE_TRANSPLANTED, "not_applicable", title, advice, region=region, role="attribute")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from camaudit.findings.kinds import everywhere, telling_kind
-from camaudit.findings.ladder import Answer, attended, harms, used
+from camaudit.findings.ladder import Answer, attended, harms, kind_used, used
 
 if TYPE_CHECKING:
     from camaudit.findings.evidence import Cell, Evidence
@@ -74,10 +74,7 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
     always = cell.role == "attribute" and shift is not None and everywhere(evidence, cell.region)
     kind = telling_kind(evidence, cell) if always else None
     if kind is not None:
-        # every image may follow the edit alike: that is no size without direction
-        followed = used(
-            kind.effect, replace(kind.effect, name="response", estimate=0.0, low=0.0, high=0.0), policy
-        )
+        followed = kind_used(kind.effect, policy)
         moved = kind.effect
     elif always and followed is Answer.YES:
         followed = Answer.OPEN
