@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -19,11 +20,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from playwright.sync_api import Browser
 
@@ -42,6 +45,49 @@ CHROMIUM_FLAGS = (
 
 settings.register_profile("camaudit", deadline=None)  # a shared machine is slow now and then
 settings.load_profile("camaudit")
+
+
+# ------------------------------------------------------------------ chance
+
+# torch starts with it, so that the first test to import torch finds what a later one does
+TORCHS_SEED = 67280421310721
+
+
+def seed_all() -> None:
+    """Seeds the generators that are everyone's; torch's only where it is there, since it is not imported for this."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - what is seeded is the legacy generator
+    if (torch := _torch()) is not None:
+        torch.manual_seed(TORCHS_SEED)
+
+
+def _torch() -> ModuleType | None:
+    return sys.modules.get("torch")
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """What a module draws when it is imported does not depend on which modules were imported before."""
+    if isinstance(collector, pytest.Module):
+        seed_all()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Iterator[None]:
+    """What serves several tests is made with the seed, and leaves to each test what it would have found without."""
+    if fixturedef.scope == "function":
+        return (yield)
+    torch, of_python, of_numpy = _torch(), random.getstate(), np.random.get_state()  # noqa: NPY002 - as above
+    of_torch = None if torch is None else torch.get_rng_state()
+    seed_all()
+    try:
+        return (yield)
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)  # noqa: NPY002 - as above
+        if torch is not None:
+            torch.set_rng_state(of_torch)
+        elif (torch := _torch()) is not None:
+            torch.manual_seed(TORCHS_SEED)
 
 
 # ------------------------------------------------------------------ what is there
@@ -210,6 +256,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    seed_all()  # before the fixtures, which may draw too
     for marker in ("mongo", "browser", "gpu"):
         if item.get_closest_marker(marker) is None:
             continue

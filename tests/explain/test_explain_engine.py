@@ -324,17 +324,27 @@ def test_cam_is_refused_where_the_head_is_not_pooling_and_one_linear_layer(name:
         explain(model, torch.rand(1, 3, 64, 64), methods=["cam"], targets=[0])
 
 
+def _alive(*parts: nn.Module) -> list[nn.Module]:
+    """A head of which no ReLU blocks all: its input is not negative, and no weight is either."""
+    for part in parts:
+        if isinstance(part, nn.Linear):
+            nn.init.uniform_(part.weight, 0.1, 1)
+            nn.init.zeros_(part.bias)
+    return list(parts)
+
+
 @pytest.mark.parametrize(
     "head",
     [
-        [nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3)],
-        [nn.Linear(4, 9), nn.ReLU(), nn.Linear(9, 3)],
-        [nn.Linear(4, 3), nn.Softmax(1)],
-        [nn.LayerNorm(4), nn.Linear(4, 3)],
+        lambda: _alive(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3)),
+        lambda: _alive(nn.Linear(4, 9), nn.ReLU(), nn.Linear(9, 3)),
+        lambda: _alive(nn.Linear(4, 3), nn.Softmax(1)),
+        lambda: _alive(nn.LayerNorm(4), nn.Linear(4, 3)),
     ],
+    ids=["hidden", "wide", "softmax", "norm"],
 )
-def test_cam_is_refused_for_other_heads(head: list[nn.Module]) -> None:
-    model = nn.Sequential(*_net()[:6], *head)
+def test_cam_is_refused_for_other_heads(head: Callable[[], list[nn.Module]]) -> None:
+    model = nn.Sequential(*_net()[:6], *head())
     with pytest.raises(ExplainError, match=r"'2'; this model has another\. Use gradcam"):
         explain(model, IMAGES, methods=["cam"], targets=[0])
     assert explain(model, IMAGES, methods=["gradcam"], targets=[0])["gradcam"].shape == (2, 1, 15, 15)

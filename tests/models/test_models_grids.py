@@ -19,15 +19,15 @@ SIDES = st.integers(1, 5)
 
 
 class _Patches(nn.Module):
-    """Nothing but a patch embedding: what `grid_of` looks for in a model."""
+    """Nothing but a patch embedding: what `grid_of` looks for in a model. It has no values, hence draws none."""
 
     def __init__(self, patch: int | tuple[int, int], *more: nn.Module) -> None:
         super().__init__()
-        self.embed = nn.Conv2d(3, 4, patch, patch)
+        self.embed = nn.Conv2d(3, 4, patch, patch, device="meta")
         self.more = nn.ModuleList(more)
 
 
-PLAIN = nn.Sequential(nn.Conv2d(3, 4, 3))
+PLAIN = nn.Sequential(nn.Conv2d(3, 4, 3, device="meta"))
 
 
 @given(SIDES, SIDES, SIDES, SIDES, st.integers(0, 3))
@@ -77,7 +77,12 @@ def test_a_split_is_a_view(layout: str) -> None:
         (PLAIN, (2, 49, 9), (224, 224), Grid("tokens", (7, 7))),
         (PLAIN, (2, 8, 8, 8), (64, 64), Grid("channels_first", (8, 8))),
         (_Patches(4), (2, 8, 8, 8), (64, 64), Grid("channels_last", (8, 8))),
-        (_Patches(4, nn.Conv2d(4, 4, 7)), (2, 8, 8, 8), (64, 64), Grid("channels_first", (8, 8))),
+        (
+            _Patches(4, nn.Conv2d(4, 4, 7, device="meta")),
+            (2, 8, 8, 8),
+            (64, 64),
+            Grid("channels_first", (8, 8)),
+        ),
         (_Patches(16), (2, 196, 9), (224, 224), Grid("tokens", (14, 14))),
         (_Patches(16), (2, 197, 9), (224, 224), Grid("tokens", (14, 14), 1)),
         (_Patches(14), (2, 261, 9), (224, 224), Grid("tokens", (16, 16), 5)),
