@@ -51,7 +51,8 @@ class Asking:
         """The probabilities of variants of the batch, (variants, batch, channels, height, width): (variants, batch)."""
         count, batch = variants.shape[:2]
         rows = torch.arange(batch, device=variants.device).repeat(count)
-        flat = variants.flatten(0, 1)
+        # convolutions on a CPU are half as fast in the usual layout
+        flat = variants.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         pairs = zip(torch.split(flat, self.chunk), torch.split(rows, self.chunk), strict=True)
         return torch.cat([self.confidence(images, of) for images, of in pairs]).reshape(count, batch)
 
