@@ -25,6 +25,8 @@ class evaluating:  # noqa: N801 - a context manager reads as a verb
 
     def __enter__(self) -> None:
         self._modes = [(part, part.training) for part in self._module.modules()]
+        if not any(training for _, training in self._modes):
+            return  # small batches pass in the time that it takes to tell every part
         try:
             self._module.eval()
         except NotImplementedError:  # torch.export's modules have their mode built in
@@ -33,7 +35,8 @@ class evaluating:  # noqa: N801 - a context manager reads as a verb
 
     def __exit__(self, *_: object) -> None:
         for part, training in self._modes:
-            part.training = training
+            if part.training != training:
+                part.training = training
 
 
 @contextmanager
@@ -46,7 +49,8 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     Raises:
         ModelError: it is a program that was recorded in training mode.
     """
-    if any(_trains(node) for part in model.modules() for node in _recorded(part)):
+    parts = list(model.modules())
+    if any(_trains(node) for part in parts for node in _recorded(part)):
         msg = (
             f"{type(model).__name__} was recorded in training mode, so that dropout or batch norm differ from one run to the "
             "next, and it cannot be brought out of it. Record it again after model.eval()."
@@ -60,7 +64,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             part.requires_grad_(False)
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
-        if any(_is_compiled(part) for part in model.modules()):
+        if any(_is_compiled(part) for part in parts):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         yield
 
