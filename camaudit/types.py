@@ -503,9 +503,11 @@ class AuditedRun(Protocol):
 
     @property
     def exchanges(self) -> pd.DataFrame:
-        """One row a sample and donor: the object of the sample on the background of the donor; empty where none was made.
+        """One row a sample and donor: the sample's image with something of the donor's; empty where none was made.
 
-        Columns: ``sample, donor, region, target, target_class, value`` (margin of the class in its standard deviations).
+        Columns: ``sample, donor, region, put`` (``background``: the sample's object before the donor's background;
+        ``attribute``: the donor's attribute in the place of the sample's own), ``target, target_class, value`` (margin of the
+        class in its standard deviations).
         """
         ...
 
@@ -514,8 +516,8 @@ class AuditedRun(Protocol):
         """One row a sample and donor: the donor's attribute put into the image of the sample; empty where none was.
 
         Columns: ``sample, donor, region, target, target_class``, ``shift`` (what it adds to the margin of the class beyond
-        other pieces of the donor, in its standard deviations), ``response`` (the same of the sizes), ``had`` (whether the
-        image has an attribute of its own).
+        what donors without it show in that place, in its standard deviations), ``shift_region`` (what it adds at all),
+        ``response`` (as ``shift``, of the sizes).
         """
         ...
 

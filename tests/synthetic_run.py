@@ -295,7 +295,7 @@ class SyntheticRun:
     def _exchange(self, rng: np.random.Generator) -> pd.DataFrame:
         """The object on two other samples' backgrounds, which this model does not care about."""
         rows = [
-            {"sample": sample.id, "donor": donor.id, "region": self.names[3], "target": "label",
+            {"sample": sample.id, "donor": donor.id, "region": self.names[3], "put": "background", "target": "label",
              "target_class": str(sample.label), "value": float(rng.normal(1.0, 0.2))}
             for index, sample in enumerate(self._sources)
             for donor in (self._sources[index - 1], self._sources[index - 2])

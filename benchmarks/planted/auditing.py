@@ -13,6 +13,10 @@ import camaudit
 from benchmarks.planted import peers
 from benchmarks.planted.composing import CLASSES
 from benchmarks.planted.truth import BIASED
+from camaudit.findings.evidence import over_fills
+from camaudit.measure import FILLS
+from camaudit.statistics.exchanges import EXCHANGE
+from camaudit.types import Effect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +32,6 @@ TARGET: Final = "predicted"
 BATCH: Final = 32
 INVISIBLE: Final = frozenset({"CAM301", "CAM302"})
 """Findings that say: not visible to a heatmap."""
-EXCHANGED: Final = "CAM104"
 TRANSPLANTED: Final = "CAM105"
 FLAGGED: Final = 10
 
@@ -52,6 +55,7 @@ def audit(
     record = {
         "verdict": {"status": run.verdict.status, "headline": run.verdict.headline, "text": run.verdict.text},
         "findings": [_finding(finding, run, found, truth) for finding in run.findings],
+        "cells": cells(run, found, truth),
         "estimate": estimate(run, found),
         "flagged": flagged(run, found, truth),
         "peers": peers.decisions(run, found),
@@ -70,8 +74,8 @@ def _finding(finding: Finding, run: Run, found: Pairs, truth: Truth) -> dict[str
         ]
         for rung, effect in finding.evidence.items()
     }
-    if finding.code == EXCHANGED and finding.target_class:
-        # a finding tells of the kind of backgrounds that raises the score; here the sign is the shortcut's
+    if "used" in effects and effects["used"][0] == EXCHANGE and finding.target_class:
+        # a finding tells of the kind that raises the score; here the sign is the shortcut's
         effects |= {"used": exchanged(run, found, finding.target_class)}
         effects = {rung: effect for rung, effect in effects.items() if effect is not None}
     kept: dict[str, Any] = {
@@ -99,43 +103,59 @@ def _cell(finding: Finding, found: Pairs, truth: Truth) -> dict[str, float]:
     shown = None if value is None else shortcut.values.index(value)
     if finding.code == TRANSPLANTED:
         return truth.added(target)
-    if finding.code == EXCHANGED:
+    if "used" in finding.evidence and finding.evidence["used"].name == EXCHANGE:
         return truth.exchanged(target)
-    return _kinds(finding, found, truth, target) if truth.swap else truth.cell(target, shown)
-
-
-def _kinds(finding: Finding, found: Pairs, truth: Truth, target: int | None) -> dict[str, float]:
-    """Of a swap something is always there: the audit holds its kinds against one another, and so do the twins.
-
-    What an image without any of it would score, no twin can say. Which kind a finding is about only its title tells.
-    """
-    column, (without, planted) = found.shortcut.column, found.shortcut.values
-    swapped = truth.exchanged(target)["exchange"]
-    for value, towards in ((without, -swapped), (planted, swapped)):
-        if target is not None and f"{column} is {value} than" in finding.title:
-            return {"shift": towards}
-    return {}
+    # of a swap something is always there: what an image without it would score, no twin can say
+    return {} if truth.swap else truth.cell(target, shown)
 
 
 def _plain(value: float) -> float | None:
     return None if not math.isfinite(value) else float(value)
 
 
+def cells(run: Run, found: Pairs, truth: Truth) -> list[dict[str, Any]]:
+    """The shift of every class under the edits, hull of the fills, and what the twins say of it; nothing of a swap."""
+    if found.shortcut.region is None or found.shortcut.swap:
+        return []
+    table = run.effects
+    rows = table[
+        (table["region"] == found.shortcut.region)
+        & (table["target"] == TARGET)
+        & (table["metric"] == "shift")
+        & table["method"].isin(list(FILLS))
+        & (table["group"] == "")
+    ]
+    made = []
+    for name, of in rows.groupby("target_class"):
+        effect = over_fills(
+            [
+                Effect(
+                    "shift",
+                    *(float(row[column]) for column in ("estimate", "low", "high", "p", "q")),
+                    int(row["n"]),
+                )
+                for row in of.to_dict("records")
+            ]
+        )
+        assert effect is not None
+        target = CLASSES[found.task].index(name) if name else None
+        numbers = {of: _plain(getattr(effect, of)) for of in ("estimate", "low", "high")}
+        made.append({"class": name, **numbers, "n": effect.n, "twins": _plain(truth.cell(target)["shift"])})
+    return made
+
+
 def estimate(run: Run, found: Pairs) -> dict[str, float | None]:
     """What the edits alone say of the shortcut's effect towards its class, in SD, as `Truth.effect` asks it.
 
     ``shift`` is the mean over the fills and the images of the shift towards the second class; ``plain`` the same without
-    controls; ``exchange`` the mean over the predicted classes of what backgrounds with the shortcut do against those without.
+    controls; ``exchange`` the mean over the predicted classes of what donors with the shortcut do against those without.
     """
     region, table = found.shortcut.region, run.measurements
     table = table[(table["region"] == region) & (table["target"] == TARGET)]
     towards = np.where(table["target_class"] == CLASSES[found.task][1], 1.0, -1.0)
-    if (
-        found.shortcut.swap
-    ):  # an edit takes half of a swap, and of the first class's images it takes the other half
-        shown = np.array([found.shown[int(sample)] for sample in table["sample"]], dtype=int)
-        towards = 2 * towards * np.where(shown == 1, 1.0, -1.0)
     values, metric = table["value"] * towards, table["metric"]
+    if found.shortcut.swap:  # an edit takes away what no twin lacks
+        metric = metric.where(metric == "")
     of = {"shift": values[metric == "shift"], "plain": values[metric == "shift_region"]}
     answers = {name: _plain(float(one.mean())) if one.notna().any() else None for name, one in of.items()}
     rows = [(name, exchanged(run, found, name)) for name in CLASSES[found.task]]
@@ -150,7 +170,7 @@ def estimate(run: Run, found: Pairs) -> dict[str, float | None]:
 
 
 def exchanged(run: Run, found: Pairs, target_class: str) -> list[Any] | None:
-    """Name, estimate, low, high and n of what backgrounds with the shortcut do to a class against those without it."""
+    """Name, estimate, low, high and n of what donors with the shortcut do to a class against those without it."""
     table = run.effects
     rows = table[
         (table["metric"] == "exchange")

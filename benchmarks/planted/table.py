@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from benchmarks.planted.auditing import EXCHANGED, INVISIBLE, TRANSPLANTED
+from benchmarks.planted.auditing import INVISIBLE, TRANSPLANTED
 from benchmarks.planted.shortcuts import GLOBAL
 from benchmarks.planted.stations import records
+from camaudit.statistics.exchanges import EXCHANGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 TABLE: Final = Path(__file__).with_name("results.csv")
 CELLS: Final = Path(__file__).with_name("cells.csv")
-_REMOVED: Final = frozenset({"CAM101", "CAM102"})
+EDITED: Final = "edits"
+"""Stands for the code of an interval that is of no one finding: the shift of a class under the edits."""
+_EDITS: Final = frozenset({"CAM101", "CAM102"})
 
 
 def of_records(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -25,35 +28,33 @@ def of_records(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def cells_of(found: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row a cell (class x group) in which the audit gave an interval that the twins can contradict."""
+    """One row an interval that the twins can contradict: of a class and what was done to the shortcut."""
     rows = []
     for record in found:
-        seen: set[tuple[object, ...]] = set()
+        about = _model(record)
+        rows += [{**about, "code": EDITED, "name": "shift", **cell} for cell in record["cells"]]
         for finding in record["findings"]:
             used, truth = finding["effects"].get("used"), finding.get("truth")
-            if used is None or truth is None or None in used[1:4]:
+            if used is None or truth is None or used[0] not in truth:
                 continue
-            name, estimate, low, high, n = used
-            twins = truth.get(name)
-            # a group that holds every image of a cell repeats it
-            key = (finding["code"] in _REMOVED, finding["class"], round(estimate, 9), n)
-            if twins is None or key in seen:
-                continue
-            seen.add(key)
+            if finding["code"] in _EDITS and used[0] != EXCHANGE:
+                continue  # `cells` has it, whatever the finding says
+            numbers = dict(zip(("name", "estimate", "low", "high", "n"), used, strict=True))
             rows.append(
                 {
-                    **_model(record),
+                    **about,
                     "code": finding["code"],
                     "class": finding["class"] or "",
-                    "name": name,
-                    "estimate": estimate,
-                    "low": low,
-                    "high": high,
-                    "n": n,
-                    "twins": twins,
+                    **numbers,
+                    "twins": truth[used[0]],
                 }
             )
-    return pd.DataFrame(rows)
+    if not rows:
+        return pd.DataFrame()
+    table = pd.DataFrame(rows)
+    # a response is what an edit does beyond its controls, in any direction: no twin has controls
+    known = table[["low", "high", "twins"]].notna().all(axis=1) & (table["name"] != "response")
+    return table[known].drop_duplicates(ignore_index=True)
 
 
 def _model(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
         "estimate": estimate["exchange"] if estimate["shift"] is None else estimate["shift"],
         "plain": estimate["plain"],
         "transplant": _largest(findings, TRANSPLANTED),
-        "exchange": _largest(findings, EXCHANGED),
+        "exchange": estimate["exchange"],
         "precision": flagged["precision"],
         "flagged": flagged["n"],
         "base": flagged["base"],

@@ -46,10 +46,10 @@ class InterventionConfig(Section):
 
     `regions` says what is edited: for ``roles`` all objects together and all attributes together, for ``each`` also every
     one of them alone; an edit and its controls cost a forward pass each, with every fill. `fills` says what an edited
-    region becomes; where there are several, all must agree. `exchange`: objects are put on the backgrounds of `donors`
-    other samples each, where an attribute is so large that nothing as large can be edited as a control. `transplant`:
-    attributes are put into images that lack them. `looks`: some whole
-    images are blurred, recoloured and compressed.
+    region becomes; where there are several, all must agree. `exchange`: `donors` other samples each give
+    their background, where an attribute is so large that nothing as large can be edited as a control, and their attribute,
+    where every image has one. `transplant`: attributes are put into images that lack them. `looks`: some whole images are
+    blurred, recoloured and compressed.
     """
 
     enabled: bool = True

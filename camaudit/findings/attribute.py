@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from camaudit.findings import wording
 from camaudit.findings.codes import ATTRIBUTE_ATTENDED, ATTRIBUTE_HIDDEN
-from camaudit.findings.exemplars import exemplars
+from camaudit.findings.exemplars import exemplars, most_moved
 from camaudit.findings.ladder import Answer
 from camaudit.findings.weighing import weigh
 from camaudit.types import Finding
@@ -23,8 +23,11 @@ def attribute_finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding
     weighed = weigh(evidence, cell, policy)
     status, rung = _status(weighed)
     hidden = status == "issue" and weighed.seen is Answer.NO
-    shown, against = exemplars(evidence, cell, weighed.moved, policy.exemplars)
-    moved = weighed.moved
+    moved, kind = weighed.moved, weighed.kind
+    if kind is None:
+        shown, against = exemplars(evidence, cell, moved, policy.exemplars)
+    else:
+        shown, against = most_moved(evidence, cell, kind, policy.exemplars)
     return Finding(
         code=(ATTRIBUTE_HIDDEN if hidden else ATTRIBUTE_ATTENDED).id,
         title=_title(weighed, status, policy),
@@ -60,15 +63,14 @@ def _title(weighed: Weighed, status: Status, policy: Policy) -> str:
     about, name, share = wording.where(weighed), wording.region(weighed), wording.share(weighed)
     moved, followed = weighed.moved, weighed.followed
     if status == "issue" and moved is not None:
-        follows = wording.follows(moved)
-        return f"{about}, editing {name} away {follows} more {wording.than(weighed)}{wording.alone(weighed)}{wording.pays(weighed)}; {share}."
+        return f"{about}, {wording.uses(weighed, moved)}{wording.pays(weighed)}; {share}."
     if followed is Answer.OPEN:
         why = wording.undecided(weighed, policy)
         return f"{about}, it cannot be said whether the model uses {name}: {why}; {share}."
     maps = wording.maps(weighed)
     if followed is Answer.NO and moved is not None:
         link = "but" if weighed.seen is Answer.YES else "and"
-        return f"{about}, {maps} ({share}), {link} the model does not use it: editing it away {wording.moves(weighed, moved)}{wording.alone(weighed)}."
+        return f"{about}, {maps} ({share}), {link} the model does not use it: {wording.moves(weighed, moved)}{wording.alone(weighed)}."
     return f"{about}, {maps}: {share}. Whether the model uses it was not tested."
 
 
@@ -94,5 +96,8 @@ def _wanted(weighed: Weighed, policy: Policy) -> str:
     if weighed.moved is not None and weighed.moved.n == 0:
         return f"Annotate the object (roles.object), so that it can be put on other backgrounds: {name} leaves no room for a control."
     if weighed.always and weighed.kind is None:
-        return f"Name a group column that tells the kinds of {name} (data.columns.groups), so that they can be held against one another."
+        return (
+            f"Name a group column that tells the kinds of {name} (data.columns.groups), with five images of each at least, and leave "
+            "audit.intervention.exchange on, so that one kind can be put in the place of another."
+        )
     return f"Add images of this kind, with {name} annotated in them.{wording.enough(weighed, policy)}"

@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from camaudit.findings import wording
 from camaudit.findings.building import finding
 from camaudit.findings.codes import BACKGROUND_USED
-from camaudit.findings.ladder import Answer, follows
+from camaudit.findings.exemplars import most_moved
+from camaudit.findings.kinds import answered, deciding, kinds
+from camaudit.findings.ladder import Answer
 from camaudit.findings.weighing import weigh
 from camaudit.statistics.exchanges import EXCHANGE, SPREAD
-from camaudit.types import Effect, Finding
+from camaudit.types import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from camaudit.findings.evidence import Cell, Evidence
+    from camaudit.findings.kinds import Kind
     from camaudit.findings.policy import Policy
     from camaudit.findings.weighing import Weighed
     from camaudit.types import Status
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What one kind of backgrounds does to the score, against the others.
-
-    Attributes:
-        group: the donors' group column, or ``label``.
-        value: its value.
-        effect: difference of the margin, in standard deviations.
-        answer: whether that is used.
-    """
-
-    group: str
-    value: str
-    effect: Effect
-    answer: Answer
 
 
 def background_findings(evidence: Evidence, policy: Policy) -> list[Finding]:
@@ -49,7 +32,9 @@ def background_findings(evidence: Evidence, policy: Policy) -> list[Finding]:
             for cell in evidence.cells("attribute")
             if cell.region == region and cell.target_class and not cell.group
         ]
-        if evidence.exchanged(region):
+        if evidence.exchanged(region, "attribute"):
+            continue  # a part of the image, whose kinds CAM101 tells of
+        if evidence.exchanged(region, "background"):
             found += [_finding(evidence, cell, policy) for cell in cells]
         else:
             found.append(_not_applicable(evidence, region))
@@ -58,21 +43,21 @@ def background_findings(evidence: Evidence, policy: Policy) -> list[Finding]:
 
 def _finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
     weighed = weigh(evidence, cell, policy)
-    kinds = [_kind(group, value, effect, policy) for group, value, effect in evidence.kinds(cell)]
-    answer = _answer(kinds)
-    deciding = _deciding(kinds, answer)
+    found = kinds(evidence, cell, policy)
+    answer = answered(found)
+    kind = deciding(found, answer)
     status: Status = {Answer.YES: "issue", Answer.NO: "passed"}.get(answer, "insufficient")  # type: ignore[assignment]
     seen = weighed.seen is Answer.YES
     if status == "passed" and seen:
         status = "tip"
-    effect = deciding.effect if deciding else None
-    shown, against = _exemplars(evidence, cell, deciding, policy.exemplars)
+    effect = kind.effect if kind else None
+    shown, against = most_moved(evidence, cell, kind, policy.exemplars)
     pairs = (("attended", weighed.excess), ("used", effect))
     said = {rung: of for rung, of in weighed.answers.items() if rung == "attended"}
     said["used"] = answer.said
     return Finding(
         code=BACKGROUND_USED.id,
-        title=_title(evidence, weighed, deciding, answer, policy),
+        title=_title(evidence, weighed, kind, answer, policy),
         status=status,
         rung="used" if status == "issue" else "attended" if seen else None,
         severity=min(1.0, abs(effect.estimate)) if status == "issue" and effect else 0.0,
@@ -87,39 +72,6 @@ def _finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
         counter_samples=against,
         advice=_advice(weighed, status),
     )
-
-
-def _kind(group: str, value: str, effect: Effect, policy: Policy) -> Kind:
-    return Kind(group, value, effect, follows(effect, policy))
-
-
-def _answer(kinds: Sequence[Kind]) -> Answer:
-    answers = {kind.answer for kind in kinds}
-    if Answer.YES in answers:
-        return Answer.YES
-    return Answer.NO if answers == {Answer.NO} else Answer.OPEN
-
-
-def _deciding(kinds: Sequence[Kind], answer: Answer) -> Kind | None:
-    """The kind that moves the score most, upward of two that mirror each other; of those that gave the answer."""
-    mine = [kind for kind in kinds if kind.answer is answer and not math.isnan(kind.effect.estimate)]
-    return max(
-        mine, key=lambda kind: (round(abs(kind.effect.estimate), 9), kind.effect.estimate), default=None
-    )
-
-
-def _exemplars(
-    evidence: Evidence, cell: Cell, kind: Kind | None, count: int
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Samples that the kind of backgrounds moves most, and least or the other way."""
-    if kind is None:
-        return (), ()
-    moved = evidence.moved(cell, kind.group, kind.value) * (-1.0 if kind.effect.estimate < 0 else 1.0)
-    ordered = moved.sort_index().sort_values(ascending=False, kind="stable")
-    half = len(ordered) // 2
-    strongest = [str(sample) for sample in ordered.index[: min(count, len(ordered) - half)]]
-    weakest = [str(sample) for sample in ordered.index[::-1][: min(count, half)]]
-    return tuple(strongest), tuple(weakest)
 
 
 def _title(evidence: Evidence, weighed: Weighed, kind: Kind | None, answer: Answer, policy: Policy) -> str:

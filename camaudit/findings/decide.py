@@ -59,7 +59,7 @@ def _attribute_cells(evidence: Evidence) -> list[Cell]:
     """
     cells = evidence.cells("attribute")
     regions = {cell.region for cell in cells}
-    elsewhere = {name for name in evidence.without_controls() if evidence.exchanged(name)}
+    elsewhere = {name for name in evidence.without_controls() if evidence.exchanged(name, "background")}
     always = {name for name in regions if evidence.groups and evidence.fills and everywhere(evidence, name)}
     return [
         cell

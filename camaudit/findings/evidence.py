@@ -126,12 +126,20 @@ class Evidence:
             if rows["value"].notna().sum() * 2 < (there["region"] == region).sum()
         ]
 
-    def exchanged(self, region: str) -> bool:
-        """Whether objects were put on other backgrounds to learn what an attribute does."""
-        return self.exchanges is not None and bool((self.exchanges["region"] == region).any())
+    def exchanged(self, region: str, put: str) -> bool:
+        """Whether images were given other samples' backgrounds, or attributes, to learn what an attribute does.
+
+        Args:
+            region: the attribute.
+            put: ``background`` or ``attribute``.
+        """
+        table = self.exchanges
+        return table is not None and bool(((table["region"] == region) & (table["put"] == put)).any())
 
     def kinds(self, cell: Cell) -> list[tuple[str, str, Effect]]:
-        """Each kind of backgrounds and what it does to the score in a cell: group column, value, effect."""
+        """Each kind of what was exchanged and what it does to the score in a cell: group column, value, effect."""
+        if cell.group:
+            return []  # the groups of an exchange are those of the donors
         table = self.effects
         rows = table[
             (table["metric"] == EXCHANGE)
@@ -147,7 +155,7 @@ class Evidence:
         return found
 
     def moved(self, cell: Cell, group: str, value: str) -> pd.Series:
-        """By sample, its mean score on backgrounds of one kind minus that on the others, where it met both."""
+        """By sample, its mean score with donors of one kind minus that with the others, where it met both."""
         if self.exchanges is None:
             return pd.Series(dtype="float64")
         rows = self.exchanges[
@@ -166,7 +174,7 @@ class Evidence:
         """What an attribute did in images of a cell, a row a sample and donor."""
         table = self.transplants
         if table is None:
-            return pd.DataFrame(columns=["sample", "had", "shift", "response"])
+            return pd.DataFrame(columns=["sample", "shift", "shift_region", "response"])
         return table[
             (table["target"] == self.target)
             & (table["target_class"] == cell.target_class)
@@ -203,7 +211,10 @@ class Evidence:
             table.loc[(table["metric"] == "shift") & table["method"].isin(list(self.fills)), "region"]
         )
         examined = [name for name in regions if name == widest or name in edited]
-        about = table[table["region"].isin(examined) & (table["target"] == self.target)]
+        # the groups of an exchange are those of the donors
+        about = table[
+            table["region"].isin(examined) & (table["target"] == self.target) & (table["metric"] != EXCHANGE)
+        ]
         measured = set(about[["target_class", "region", "group", "value"]].itertuples(index=False, name=None))
         present = [name for name in self.classes if any(cell[0] == name for cell in measured)]
         cells = [

@@ -8,6 +8,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from camaudit.findings.evidence import Cell, Evidence
+    from camaudit.findings.kinds import Kind
     from camaudit.types import Effect
 
 
@@ -33,6 +34,21 @@ def exemplars(
         sign = -1.0 if moved.estimate < 0 else 1.0
         ranks.append((evidence.edited_values(moved.name, cell) * sign).rank(pct=True))
     ordered = pd.concat(ranks, axis=1).mean(axis=1).sort_index().sort_values(ascending=False, kind="stable")
+    return ends(ordered, count)
+
+
+def most_moved(
+    evidence: Evidence, cell: Cell, kind: Kind | None, count: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Samples that a kind of what every image has moves most, and least or the other way."""
+    if kind is None:
+        return (), ()
+    moved = evidence.moved(cell, kind.group, kind.value) * (-1.0 if kind.effect.estimate < 0 else 1.0)
+    return ends(moved.sort_index().sort_values(ascending=False, kind="stable"), count)
+
+
+def ends(ordered: pd.Series, count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The first and the last samples of an order, at most `count` of each; no sample is both."""
     half = len(ordered) // 2
     strongest = [str(sample) for sample in ordered.index[: min(count, len(ordered) - half)]]
     weakest = [str(sample) for sample in ordered.index[::-1][: min(count, half)]]

@@ -1,45 +1,43 @@
-"""What an attribute does that every image has: whether its kind matters.
+"""Whether the kind of something matters that every image has: a background, or an attribute such as hair and a face.
 
-Where every image has hair and a face, an image without them is like none that the model has learnt from: editing them away
-moves the score of any model, wherever it takes its decisions. So groups are held against one another: does the edit take more
-from the score of a class in images of men than in images of women? What the edit does to every image cancels out.
+Without it an image is like none that the model has learnt from: taking it away moves the score of any model, wherever it takes
+its decisions. So it is exchanged for other samples', and what one kind of them does is held against what the others do.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from camaudit.findings.evidence import over_fills
-from camaudit.statistics.exchanges import unit_names
-from camaudit.statistics.stratified import mean_difference
-from camaudit.types import Effect
+from camaudit.findings.ladder import Answer, follows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
     from camaudit.findings.evidence import Cell, Evidence
+    from camaudit.findings.policy import Policy
+    from camaudit.types import Effect
 
 EVERYWHERE = 0.95
 """Share of the images that have an attribute, from which on every image is taken to have it."""
 
 
-class Kind(NamedTuple):
-    """The kind of an attribute that speaks most for a class, or against it.
+@dataclass(frozen=True)
+class Kind:
+    """What one kind does to the score, against the others.
 
     Attributes:
-        group: the group column that tells the kinds.
+        group: the donors' group column, or ``label``.
         value: its value.
-        effect: mean shift of the images with the value minus that of the others; q is p times the number of comparisons.
+        effect: difference of the margin, in standard deviations.
+        answer: whether that is used.
     """
 
     group: str
     value: str
     effect: Effect
+    answer: Answer
 
 
 def everywhere(evidence: Evidence, region: str) -> bool:
@@ -52,42 +50,24 @@ def everywhere(evidence: Evidence, region: str) -> bool:
     return bool(len(evidence.samples)) and there >= EVERYWHERE * len(evidence.samples)
 
 
-def telling_kind(evidence: Evidence, cell: Cell) -> Kind | None:
-    """The kind that makes the largest difference in a cell; None where no groups can be compared."""
-    found = list(_kinds(evidence, cell))
-    if not found:
-        return None
-    most = max(found, key=lambda kind: np.nan_to_num(abs(kind.effect.estimate), nan=-1.0))
-    tests = len(found) * max(1, len(evidence.classes))
-    return most._replace(effect=replace(most.effect, q=min(1.0, most.effect.p * tests)))
+def kinds(evidence: Evidence, cell: Cell, policy: Policy) -> list[Kind]:
+    """Every kind that was held against the others in a cell."""
+    return [
+        Kind(group, value, effect, follows(effect, policy)) for group, value, effect in evidence.kinds(cell)
+    ]
 
 
-def _kinds(evidence: Evidence, cell: Cell) -> Iterator[Kind]:
-    about = evidence.samples.set_index("sample")
-    shifts = [evidence.values("shift", fill, cell) for fill in evidence.fills]
-    for group in evidence.groups:
-        column = about[f"group_{group}"]
-        values = sorted(column.dropna().unique(), key=str)
-        if len(values) < 2:
-            continue
-        found = []
-        for value in values:
-            effects = []
-            for shift in shifts:
-                known = shift[column.reindex(shift.index).notna().to_numpy(dtype=bool)]
-                inside = (column.reindex(known.index) == value).to_numpy(dtype=bool)
-                subjects = unit_names(known.index.to_series(), about)
-                effects.append(_difference(known.to_numpy(dtype=np.float64), inside, subjects, evidence.seed))
-            if (effect := over_fills(effects)) is not None:
-                found.append(Kind(group, str(value), effect))
-        if len(found) == 2:  # one says what the other says: the one that speaks for the class is named
-            found = [max(found, key=lambda kind: np.nan_to_num(kind.effect.estimate, nan=-1.0))]
-        yield from found
+def answered(found: Sequence[Kind]) -> Answer:
+    """Whether any kind is used; no only where that is said of every one."""
+    answers = {kind.answer for kind in found}
+    if Answer.YES in answers:
+        return Answer.YES
+    return Answer.NO if answers == {Answer.NO} else Answer.OPEN
 
 
-def _difference(
-    values: NDArray[np.float64], inside: NDArray[np.bool_], subjects: NDArray[np.object_], seed: int
-) -> Effect:
-    one = np.full(len(values), "", dtype=object)
-    found = mean_difference(values, inside, one, subjects, seed=seed)
-    return Effect("shift", found.estimate, found.low, found.high, found.p, found.p, found.n)
+def deciding(found: Sequence[Kind], answer: Answer) -> Kind | None:
+    """The kind that moves the score most, upward of two that mirror each other; of those that gave the answer."""
+    mine = [kind for kind in found if kind.answer is answer and not math.isnan(kind.effect.estimate)]
+    return max(
+        mine, key=lambda kind: (round(abs(kind.effect.estimate), 9), kind.effect.estimate), default=None
+    )

@@ -40,12 +40,12 @@ def attended(excess: Effect | None, policy: Policy) -> Answer:
 
 
 def follows(effect: Effect, policy: Policy) -> Answer:
-    """Does the score follow other backgrounds, up or down? The sizes are those of a shift, see `used`."""
+    """Does the score follow one kind more than the others, up or down? The sizes are those of a shift, see `used`."""
     if effect.n < policy.least_samples or math.isnan(effect.low):
         return Answer.OPEN
-    if max(effect.low, -effect.high) > policy.least_shift and effect.q <= policy.level:
+    if _beyond(effect, policy):
         return Answer.YES
-    return Answer.NO if max(-effect.low, effect.high) < policy.most_shift else Answer.OPEN
+    return Answer.NO if _within(effect, policy) else Answer.OPEN
 
 
 def harms(gain: Effect | None, policy: Policy) -> Answer:
@@ -86,20 +86,6 @@ def used(shift: Effect | None, response: Effect | None, policy: Policy) -> Answe
         return Answer.YES
     either = max(-response.low, response.high) < policy.least_response
     return Answer.NO if _within(shift, policy) and either else Answer.OPEN
-
-
-def kind_used(difference: Effect, policy: Policy) -> Answer:
-    """Does the score follow one kind of what every image has more than the others? By the thresholds of a shift.
-
-    Args:
-        difference: of the shifts of images with the kind and of the others.
-        policy: the thresholds.
-    """
-    if difference.n < policy.least_samples or math.isnan(difference.low):
-        return Answer.OPEN
-    if _beyond(difference, policy):
-        return Answer.YES
-    return Answer.NO if _within(difference, policy) else Answer.OPEN
 
 
 def _beyond(shift: Effect, policy: Policy) -> bool:

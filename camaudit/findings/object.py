@@ -76,7 +76,7 @@ def _title(weighed: Weighed, status: Status, policy: Policy) -> str:
     maps = wording.maps(weighed)
     if followed is Answer.NO and moved is not None:
         link = "and" if status == "issue" else "but"
-        return f"{about}, {maps} ({share}), {link} the model does not use it: editing it away {wording.moves(weighed, moved)}{wording.alone(weighed)}."
+        return f"{about}, {maps} ({share}), {link} the model does not use it: {wording.moves(weighed, moved)}{wording.alone(weighed)}."
     return f"{about}, {maps}: {share}. Whether the model uses it was not tested."
 
 

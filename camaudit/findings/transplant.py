@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from camaudit.findings import wording
 from camaudit.findings.building import finding
 from camaudit.findings.codes import ATTRIBUTE_TRANSPLANTED
-from camaudit.findings.evidence import Cell
+from camaudit.findings.evidence import Cell, over_fills
+from camaudit.findings.exemplars import ends
 from camaudit.findings.ladder import Answer, used
 from camaudit.findings.weighing import telling
 from camaudit.statistics.transplants import TRANSPLANT
@@ -31,7 +33,7 @@ def transplant_findings(evidence: Evidence, policy: Policy) -> list[Finding]:
             (evidence.transplants["region"] == region) & (evidence.transplants["target"] == evidence.target)
         ]
         if rows.empty:
-            found.append(_not_applicable(region, grouped=bool(evidence.groups)))
+            found.append(_not_applicable(region))
         present = set(rows["target_class"])
         found += [
             _finding(evidence, Cell(name, region, "attribute"), policy)
@@ -42,16 +44,14 @@ def transplant_findings(evidence: Evidence, policy: Policy) -> list[Finding]:
 
 
 def _finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
-    shift, response = (evidence.effect(metric, TRANSPLANT, cell) for metric in ("shift", "response"))
+    shift, response = _shift(evidence, cell), evidence.effect("response", TRANSPLANT, cell)
     answer = used(shift, response, policy)
     moved = telling(shift, response, answer, policy)
-    rows = evidence.transplanted(cell)
-    lacked = not rows["had"].mean() > 0.5
-    status = _status(answer, lacked=lacked)
+    status = _STATUS.get(answer, "insufficient")
     shown, against = _exemplars(evidence, cell, moved, policy.exemplars)
     return Finding(
         code=ATTRIBUTE_TRANSPLANTED.id,
-        title=_title(evidence, cell, moved, answer, policy=policy, lacked=lacked),
+        title=_title(evidence, cell, moved, answer, policy),
         status=status,
         rung="used" if status == "issue" else None,
         severity=min(1.0, abs(moved.estimate)) if status == "issue" and moved is not None else 0.0,
@@ -68,11 +68,15 @@ def _finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
     )
 
 
-def _status(answer: Answer, *, lacked: bool) -> Status:
-    if answer is Answer.YES:
-        # pasted over an image's own, the attribute of another group is a picture that nobody took: a hint, no proof
-        return "issue" if lacked else "tip"
-    return "passed" if answer is Answer.NO else "insufficient"
+def _shift(evidence: Evidence, cell: Cell) -> Effect | None:
+    """What the paste does, against nothing and against what donors without the attribute show there.
+
+    The first is what the image without it says, the second does not count that something was pasted at all: the hull of both
+    spans the choice, as it does that of the fill of an edit.
+    """
+    found = [evidence.effect(metric, TRANSPLANT, cell) for metric in ("shift", "shift_region")]
+    together = over_fills([effect for effect in found if effect is not None])
+    return None if together is None else replace(together, name="shift")
 
 
 def _exemplars(
@@ -83,20 +87,13 @@ def _exemplars(
         return (), ()
     values = evidence.transplanted(cell).groupby("sample")[moved.name].mean().dropna()
     ordered = (values * (-1.0 if moved.estimate < 0 else 1.0)).sort_index()
-    ordered = ordered.sort_values(ascending=False, kind="stable")
-    half = len(ordered) // 2
-    strongest = [str(sample) for sample in ordered.index[: min(count, len(ordered) - half)]]
-    weakest = [str(sample) for sample in ordered.index[::-1][: min(count, half)]]
-    return tuple(strongest), tuple(weakest)
+    return ends(ordered.sort_values(ascending=False, kind="stable"), count)
 
 
-def _title(
-    evidence: Evidence, cell: Cell, moved: Effect | None, answer: Answer, *, policy: Policy, lacked: bool
-) -> str:
+def _title(evidence: Evidence, cell: Cell, moved: Effect | None, answer: Answer, policy: Policy) -> str:
     name = wording.named(cell.region)
     about = wording.about(evidence.target, cell)
-    other = "another image" if lacked else "an image of another group"
-    start = f"{about}, pasting {name} of {other} "
+    start = f"{about}, pasting {name} of another image "
     few = f"only {0 if moved is None else moved.n} images can be used, and {policy.least_samples} are needed"
     if moved is None or moved.n < policy.least_samples:
         return f"{start}tells nothing: {few}."
@@ -104,9 +101,9 @@ def _title(
         return f"{start}tells nothing: too few donors or subjects were met."
     if answer is Answer.YES and moved.name == "shift":
         side = "raises" if moved.estimate >= 0 else "lowers"
-        return f"{start}{side} the score by {wording.size(moved)} more than pasting another piece of it does."
+        return f"{start}{side} the score by {wording.size(moved)} more than what images without it show in that place."
     either = ", in one direction or the other," if moved.name == "response" else ""
-    does = f"changes the score{either} by {wording.signed(moved)} beyond what another piece of it does"
+    does = f"changes the score{either} by {wording.signed(moved)} beyond what images without it show in that place"
     if answer is Answer.OPEN:
         return f"{start}{does}, which says neither that the model uses {name} nor that it does not."
     return f"{start}{does}."
@@ -116,20 +113,18 @@ def _advice(cell: Cell, status: Status) -> str:
     name = wording.named(cell.region)
     if status == "issue":
         return f"Put {name} into training images of every class, or take it out of all, and train again; look at the exemplars."
-    if status == "tip":
-        return "A pasted attribute lies over what was there: read it together with the edits that take the attribute away."
     if status == "insufficient":
         return f"Add images without {name}, annotated as such, or images that have it to take it from."
     return "Nothing has to be done."
 
 
-def _not_applicable(region: str, *, grouped: bool) -> Finding:
+def _not_applicable(region: str) -> Finding:
     name = wording.named(region)
-    why = (
-        "no image is annotated as lacking it, or none of another group has it to give"
-        if grouped
-        else "every image has it or none has, and there is no group to exchange it with"
+    title = (
+        f"There was nothing to put {name} into, or nothing to take it from: every image has it or none has."
     )
-    title = f"There was nothing to put {name} into, or nothing to take it from: {why}."
     advice = f"Annotate images that lack {name} with an empty region."
     return finding(ATTRIBUTE_TRANSPLANTED, "not_applicable", title, advice, region=region, role="attribute")
+
+
+_STATUS: dict[Answer, Status] = {Answer.YES: "issue", Answer.NO: "passed"}

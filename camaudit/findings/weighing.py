@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from camaudit.findings.kinds import everywhere, telling_kind
-from camaudit.findings.ladder import Answer, attended, harms, kind_used, used
+from camaudit.findings.kinds import answered, deciding, everywhere, kinds
+from camaudit.findings.ladder import Answer, attended, harms, used
 
 if TYPE_CHECKING:
     from camaudit.findings.evidence import Cell, Evidence
+    from camaudit.findings.kinds import Kind
     from camaudit.findings.policy import Policy
     from camaudit.types import Effect, Said
 
@@ -33,7 +34,7 @@ class Weighed:
         pays: whether the model is right more often without it; only of an attribute that is used.
         fills: what regions were edited with.
         always: whether it is an attribute that every image has, so that only its kind can be asked about.
-        kind: group column and value of the kind that was held against the others; None where none was.
+        kind: the kind of it that was held against the others; None where none was.
     """
 
     cell: Cell
@@ -48,7 +49,7 @@ class Weighed:
     pays: Answer
     fills: tuple[str, ...] = ()
     always: bool = False
-    kind: tuple[str, str] | None = None
+    kind: Kind | None = None
 
     @property
     def effects(self) -> dict[str, Effect]:
@@ -72,10 +73,10 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
     followed = used(shift, response, policy)
     moved = telling(shift, response, followed, policy)
     always = cell.role == "attribute" and shift is not None and everywhere(evidence, cell.region)
-    kind = telling_kind(evidence, cell) if always else None
+    found = kinds(evidence, cell, policy) if always else []
+    kind = deciding(found, answered(found))
     if kind is not None:
-        followed = kind_used(kind.effect, policy)
-        moved = kind.effect
+        followed, moved = kind.answer, kind.effect
     elif always and followed is Answer.YES:
         followed = Answer.OPEN
     gain = _gain(evidence, cell)
@@ -92,7 +93,7 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
         pays=harms(gain, policy) if cell.role == "attribute" and followed is Answer.YES else Answer.UNASKED,
         fills=evidence.fills,
         always=always,
-        kind=None if kind is None else (kind.group, kind.value),
+        kind=kind,
     )
 
 

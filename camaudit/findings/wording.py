@@ -10,6 +10,7 @@ from camaudit.statistics import needed
 
 if TYPE_CHECKING:
     from camaudit.findings.evidence import Cell
+    from camaudit.findings.kinds import Kind
     from camaudit.findings.policy import Policy
     from camaudit.findings.weighing import Weighed
     from camaudit.types import Effect
@@ -79,18 +80,27 @@ def follows(effect: Effect) -> str:
     return f"{'lowers' if effect.estimate >= 0 else 'raises'} its score by {size(effect)}"
 
 
-def than(weighed: Weighed) -> str:
-    """What an edit is held against: as much elsewhere, or images with another kind of what every image has."""
-    if weighed.kind is None:
-        return "than editing as much elsewhere does"
-    return f"where {weighed.kind[0]} is {weighed.kind[1]} than elsewhere"
+def uses(weighed: Weighed, effect: Effect) -> str:
+    """What shows that the score follows the region, as a clause."""
+    name, kind = region(weighed), weighed.kind
+    if kind is None:
+        return (
+            f"editing {name} away {follows(effect)} more than editing as much elsewhere does{alone(weighed)}"
+        )
+    side = "higher" if effect.estimate >= 0 else "lower"
+    return f"the same image scores {size(effect)} {side} with {name} of images whose {_is(kind)} than with {name} of the others"
 
 
 def moves(weighed: Weighed, effect: Effect) -> str:
     """The same where it is small, or not known well enough."""
+    if weighed.kind is not None:
+        return f"with {region(weighed)} of images whose {_is(weighed.kind)} the same image scores {signed(effect)} against that of the others"
     either = ", in one direction or the other," if effect.name == "response" else ""
-    beyond = "beyond the controls" if weighed.kind is None else f"more {than(weighed)}"
-    return f"changes the score{either} by {signed(effect)} {beyond}"
+    return f"editing it away changes the score{either} by {signed(effect)} beyond the controls"
+
+
+def _is(kind: Kind) -> str:
+    return f"{kind.group} is {kind.value}"
 
 
 def alone(weighed: Weighed) -> str:
@@ -112,7 +122,7 @@ def enough(weighed: Weighed, policy: Policy) -> str:
     moved = weighed.moved
     if moved is None or weighed.followed is not Answer.OPEN:
         return ""
-    shift = moved.name == "shift"
+    shift = moved.name != "response"
     thresholds = (policy.least_shift, policy.most_shift) if shift else (policy.least_response,) * 2
     wanted = needed(moved, *thresholds)
     return f" About {wanted:,} would do." if wanted is not None and wanted > moved.n else ""
@@ -134,7 +144,7 @@ def undecided(weighed: Weighed, policy: Policy) -> str:
         holds = "nothing smaller, but so many questions were asked that chance may have made it"
     else:
         holds = f"both less than {policy.least_shift:g} SD and more than {policy.most_shift:g} SD"
-    return f"editing it away {moves(weighed, moved)}, and the interval holds {holds}"
+    return f"{moves(weighed, moved)}, and the interval holds {holds}"
 
 
 def _few(weighed: Weighed, policy: Policy) -> str:
@@ -143,7 +153,7 @@ def _few(weighed: Weighed, policy: Policy) -> str:
     least = policy.least_samples
     unknown = moved is None or moved.n < least or math.isnan(moved.low)
     if weighed.kind is not None and unknown:
-        return f"every image has it, and fewer than {least} images (or subjects) of some {weighed.kind[0]} can be held against others"
+        return f"every image has it, and it can be exchanged in fewer than {least} images (or subjects)"
     if moved is None or moved.n == 0:
         seen = excess is not None and excess.n > 0
         return "no image has room for the control edits" if seen else "the region is in none of the images"

@@ -1,7 +1,8 @@
 """An attribute of other samples, put into images that lack it: does the score follow?
 
 Editing an attribute away asks only the images that have it. Here its pixels, in the place and size they have in a donor,
-are pasted into an image without it, against a piece of the same donor, of the same shape, from elsewhere.
+are pasted into an image without it. Held against it is what a donor without the attribute shows in that very place: real
+pixels, of the same shape, and nothing of the attribute.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from camaudit.measure.intervention import matched_moves
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,13 +23,15 @@ if TYPE_CHECKING:
     from camaudit.types import Sample
 
 CONTROLS = 2
-"""Pieces of a donor from elsewhere, for each that is pasted."""
+"""Pieces of donors without the attribute, for each that is pasted."""
 DONORS = 2
-"""Donors whose attribute a sample is given; one where it is pasted over the sample's own, which is no more than a hint."""
+"""Donors whose attribute a sample is given."""
+_CHOICES = 12
+"""Donors without the attribute that its controls are chosen from: those with the least annotated in the place."""
 
 
 class Attributes:
-    """The donors that have an attribute, and their pieces.
+    """The donors that have an attribute, and those that lack it.
 
     Args:
         donors: the pool.
@@ -44,53 +45,48 @@ class Attributes:
         self._taken = taken
 
     @cached_property
-    def moves(self) -> list[list[tuple[int, int]]]:
-        """Where each donor's pieces from elsewhere lie, seen from its attribute; none where it has no attribute to give."""
-        coverage = torch.from_numpy(self._donors.coverage[:, self._column].astype(np.float32) / 255)
-        valid = torch.from_numpy(self._donors.valid)
-        layers = zip(coverage, self._taken, valid, strict=True)
-        return [
-            matched_moves(own, torch.maximum(own, avoid), image, CONTROLS) for own, avoid, image in layers
-        ]
+    def there(self) -> NDArray[np.bool_]:
+        """Which donors have the attribute, (donors,)."""
+        found: NDArray[np.bool_] = self._most > _HALF
+        return found
 
     @cached_property
-    def usable(self) -> NDArray[np.bool_]:
-        """Which donors have the attribute, and room for pieces from elsewhere, (donors,)."""
-        return np.array([bool(moves) for moves in self.moves], dtype=bool)
+    def lacking(self) -> NDArray[np.bool_]:
+        """Which donors are annotated as not having it, (donors,)."""
+        found: NDArray[np.bool_] = self._donors.annotated[:, self._column] & (self._most == 0)
+        return found
 
     @cached_property
-    def lacked(self) -> bool:
-        """Whether images without the attribute are to be met: one in the pool is annotated as not having it."""
-        there = self._donors.coverage[:, self._column].reshape(len(self._donors.samples), -1).any(axis=1)
-        return bool((self._donors.annotated[:, self._column] & ~there).any())
+    def _most(self) -> NDArray[np.uint8]:
+        """The most that each donor's attribute takes of a pixel, of 255, (donors,)."""
+        found: NDArray[np.uint8] = self._donors.coverage[:, self._column].max((1, 2))
+        return found
 
-    def chosen(self, sample: Sample, stratum: tuple[str, ...] | None) -> list[int]:
-        """Places of the donors for a sample; none of its own stratum where one is given."""
-        usable = self.usable
-        if stratum is not None:
-            usable = usable & np.array([of != stratum for of in self._donors.strata], dtype=bool)
-        return self._donors.order(sample, usable)[: DONORS if stratum is None else 1]
+    def chosen(self, sample: Sample) -> list[tuple[int, list[int]]]:
+        """Donors that give their attribute to a sample, each with the donors of its controls; none where nothing lacks it."""
+        without = self._donors.order(sample, self.lacking)[:_CHOICES]
+        if len(without) < CONTROLS:
+            return []
+        found = []
+        for place in self._donors.order(sample, self.there)[:DONORS]:
+            share = torch.from_numpy(self.share(place))
+            covered = [float((self._taken[other] * share).sum()) for other in without]
+            least = sorted(range(len(without)), key=covered.__getitem__)[:CONTROLS]
+            found.append((place, [without[i] for i in least]))
+        return found
 
     def name(self, place: int) -> str:
         """The id of a donor."""
         return self._donors.samples[place].id
 
-    def pieces(self, place: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """What a donor gives.
+    def share(self, place: int) -> NDArray[np.float32]:
+        """How much of each pixel a donor's attribute takes, (height, width)."""
+        covered: NDArray[np.float32] = self._donors.coverage[place, self._column].astype(np.float32) / 255
+        return covered
 
-        Returns:
-            Its frame, and its frame moved so that a piece from elsewhere lies where the attribute does,
-            (1 + controls, height, width, 3) uint8; how much of each pixel the attribute takes, (height, width).
-        """
-        frame = self._donors.frames[place]
-        height, width = frame.shape[:2]
-        rows, columns = np.arange(height), np.arange(width)
-        shown = [frame] + [
-            # what lies outside the image is the pixel at its border
-            frame[np.clip(rows + down, 0, height - 1)][:, np.clip(columns + right, 0, width - 1)]
-            for down, right in self.moves[place]
-        ]
-        return np.stack(shown), self._donors.coverage[place, self._column].astype(np.float32) / 255
+    def frames(self, place: int, controls: list[int]) -> NDArray[np.uint8]:
+        """The frames of a donor and of its controls, (1 + controls, height, width, 3) uint8."""
+        return self._donors.frames[[place, *controls]]
 
 
 def pasted_scores(
@@ -123,3 +119,6 @@ def pasted_scores(
         pasted = torch.lerp(images[mine], encode(shown.to(images.device)), share[:, None].to(images))
         found.append(scores(pasted.contiguous(memory_format=torch.channels_last)))
     return torch.cat(found)
+
+
+_HALF = 127  # of 255: covered by more than a half

@@ -10,6 +10,7 @@ import torch
 
 from camaudit.measure.donors import Donors, draw_donors
 from camaudit.measure.exchange import Backgrounds
+from camaudit.measure.replacement import Replacements
 from camaudit.measure.transplant import Attributes
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Pool:
         self._settings = settings
         self._seed = seed
         self._attributes: dict[str, Attributes] = {}
+        self._replacements: dict[str, Replacements] = {}
 
     @cached_property
     def donors(self) -> Donors:
@@ -69,6 +71,22 @@ class Pool:
             column = list(self._settings.roles).index(region)
             self._attributes[region] = Attributes(self.donors, column, self.taken)
         return self._attributes[region]
+
+    def replacements(self, region: str) -> Replacements:
+        """Its members' own attributes, where every image has one."""
+        if region not in self._replacements:
+            column = list(self._settings.roles).index(region)
+            self._replacements[region] = Replacements(self.donors, column)
+        return self._replacements[region]
+
+    @cached_property
+    def replaceable(self) -> tuple[str, ...]:
+        """The edited attributes that (nearly) every image has, and whose kinds a group column tells."""
+        settings = self._settings
+        if not (settings.exchange and settings.groups):
+            return ()
+        attributes = [name for name in settings.edited if settings.roles[name] == "attribute"]
+        return tuple(name for name in attributes if self.replacements(name).possible)
 
     @cached_property
     def taken(self) -> torch.Tensor:

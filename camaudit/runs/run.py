@@ -90,8 +90,8 @@ class Run:
 
     @cached_property
     def exchanges(self) -> pd.DataFrame:
-        """One row a sample and donor of its background; see `camaudit.types.AuditedRun`."""
-        columns = ("sample", "donor", "region", "target", "target_class", "value")
+        """One row a sample and donor of its background or attribute; see `camaudit.types.AuditedRun`."""
+        columns = ("sample", "donor", "region", "put", "target", "target_class", "value")
         return self._optional("exchanges.parquet", columns)
 
     @cached_property
@@ -102,7 +102,7 @@ class Run:
     @cached_property
     def transplants(self) -> pd.DataFrame:
         """One row a sample and donor of an attribute; see `camaudit.types.AuditedRun`."""
-        columns = ("sample", "donor", "region", "target", "target_class", "shift", "response", "had")
+        columns = ("sample", "donor", "region", "target", "target_class", "shift", "shift_region", "response")
         return self._optional("transplants.parquet", columns)
 
     @cached_property

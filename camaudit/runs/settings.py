@@ -29,8 +29,9 @@ class Settings:
         roles: role of every measured region, in the order of the batch's coverage.
         edited: the regions that are edited; empty where nothing is.
         fills: what the edited regions become.
-        item: the widest object, which is put on other backgrounds; None where there is none, or none is wanted.
-        donors: backgrounds that a sample's object is put on.
+        exchange: whether objects are put on other backgrounds, and attributes that every image has in the place of others.
+        item: the widest object, which is put on other backgrounds; None where there is none.
+        donors: other samples whose background, or attribute, an image is given.
         transplant: whether attributes are put into images that lack them.
         chunk: images in one call of the model; as many as a full batch has.
         controls: control copies of an edited region.
@@ -44,6 +45,7 @@ class Settings:
     roles: Mapping[str, Role]
     edited: tuple[str, ...]
     fills: tuple[str, ...]
+    exchange: bool
     item: str | None
     donors: int
     transplant: bool
@@ -65,9 +67,8 @@ def settings_of(
         roles=roles,
         edited=edited_regions(roles, each=edits.regions == "each") if edits.enabled else (),
         fills=tuple(edits.fills),
-        item=next(iter(edited_regions(roles, each=False)), None)
-        if edits.exchange and "object" in roles.values()
-        else None,
+        exchange=edits.exchange,
+        item=next(iter(edited_regions(roles, each=False)), None) if "object" in roles.values() else None,
         donors=edits.donors,
         transplant=edits.transplant,
         chunk=batch_size(config, device),

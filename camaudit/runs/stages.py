@@ -117,7 +117,7 @@ def _merge(job: Job) -> tuple[Skipped, ...]:
     table = concluding.in_deviations(rows, run.samples, job.model.classes, job.targets, task=job.model.task)
     store.write_table(job.out / "measurements.parquet", table)
     _merge_pairs(job, run.samples, "exchanges", exchanging.nothing(), ["value"])
-    _merge_pairs(job, run.samples, "transplants", transplanting.nothing(), ["shift", "response"])
+    _merge_pairs(job, run.samples, "transplants", transplanting.nothing(), list(transplanting.SHIFTS))
     return listed
 
 

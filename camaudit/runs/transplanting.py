@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from camaudit.measure.donors import stratum
 from camaudit.measure.transplant import CONTROLS, pasted_scores
 
 if TYPE_CHECKING:
@@ -19,15 +18,16 @@ if TYPE_CHECKING:
     from camaudit.runs.pool import Pool
     from camaudit.runs.settings import Settings
 
-COLUMNS = ("sample", "donor", "region", "target", "target_class", "shift", "response", "had")
+SHIFTS = ("shift", "shift_region", "response")
+COLUMNS = ("sample", "donor", "region", "target", "target_class", *SHIFTS)
 
 
 def transplant(
     batch: Batch, images: torch.Tensor, asked: Asked, settings: Settings, pool: Pool
 ) -> pd.DataFrame:
-    """One row a sample, donor, region and target: what the donor's attribute adds to the margin, beyond other pieces.
+    """One row a sample, donor, region and target: what the donor's attribute adds to the margin.
 
-    An image lacks an attribute where it is annotated as not there; where every image has it, donors are of another group.
+    Only of images that are annotated as lacking it.
     """
     tables = [
         _of_region(batch, images, asked, settings, pool=pool, region=region)
@@ -42,49 +42,40 @@ def _of_region(
 ) -> pd.DataFrame:
     attributes = pool.attributes(region)
     coverage = batch.coverage[:, list(settings.roles).index(region)]
-    pairs: list[tuple[int, int, bool]] = []  # row, donor, whether the image has the attribute
-    for row, sample in enumerate(batch.samples):
-        if np.isnan(coverage[row]).any():
-            continue  # not annotated: whether the image lacks it is not known
-        had = bool(coverage[row].max() > 0)
-        if had and (attributes.lacked or not settings.groups):
-            continue
-        own = stratum(sample, settings.groups) if had else None
-        pairs += [(row, place, had) for place in attributes.chosen(sample, own)]
+    pairs = [
+        (row, place, others)
+        for row, sample in enumerate(batch.samples)
+        if coverage[row].max() == 0  # not of one that is not annotated: its coverage is not a number
+        for place, others in attributes.chosen(sample)
+    ]
     if not pairs:
         return nothing()
-    pieces, shares = zip(*(attributes.pieces(place) for _, place, _ in pairs), strict=True)
     rows = torch.tensor([row for row, _, _ in pairs], device=images.device)
     every = rows.repeat_interleave(1 + CONTROLS)
     after = pasted_scores(
         images,
         every,
-        torch.from_numpy(np.concatenate(pieces)),
-        torch.from_numpy(np.stack(shares)).repeat_interleave(1 + CONTROLS, 0),
+        torch.from_numpy(np.concatenate([attributes.frames(place, others) for _, place, others in pairs])),
+        torch.from_numpy(np.stack([attributes.share(place) for _, place, _ in pairs])).repeat_interleave(
+            1 + CONTROLS, 0
+        ),
         asked.scores,
         encode=asked.model.inputs,
         chunk=settings.chunk,
     )
-    named = [(batch.samples[row].id, attributes.name(place), row, had) for row, place, had in pairs]
+    named = [(batch.samples[row].id, attributes.name(place), row) for row, place, _ in pairs]
     return _rows(asked, after, every, named, region)
 
 
 def _rows(
-    asked: Asked,
-    after: torch.Tensor,
-    every: torch.Tensor,
-    pairs: Sequence[tuple[str, str, int, bool]],
-    region: str,
+    asked: Asked, after: torch.Tensor, every: torch.Tensor, pairs: Sequence[tuple[str, str, int]], region: str
 ) -> pd.DataFrame:
-    """The rows of one region, from the scores after each paste: the attribute's first, then the other pieces'."""
+    """The rows of one region, from the scores after each paste: the attribute's first, then its controls'."""
     found = []
     for target, of in enumerate(asked.targets):
         before = asked.answers(asked.logits[every], every, target)
         gains = (asked.answers(after, every, target) - before).view(-1, 1 + CONTROLS)
-        table = pd.DataFrame(
-            [(sample, donor, row, had) for sample, donor, row, had in pairs],
-            columns=["sample", "donor", "row", "had"],
-        )
+        table = pd.DataFrame(list(pairs), columns=["sample", "donor", "row"])
         classes = asked.chosen[:, target].tolist()
         found.append(
             table.assign(
@@ -92,6 +83,7 @@ def _rows(
                 target=of.id,
                 target_class=[asked.model.classes[classes[row]] for row in table["row"]],
                 shift=(gains[:, 0] - gains[:, 1:].mean(1)).cpu().numpy(),
+                shift_region=gains[:, 0].cpu().numpy(),
                 response=(gains[:, 0].abs() - gains[:, 1:].abs().mean(1)).cpu().numpy(),
             )
         )
@@ -100,5 +92,5 @@ def _rows(
 
 def nothing() -> pd.DataFrame:
     """The table where nothing was transplanted."""
-    kinds = dict.fromkeys(COLUMNS[:5], "str") | dict.fromkeys(COLUMNS[5:7], "float64") | {"had": "bool"}
+    kinds = dict.fromkeys(COLUMNS[:5], "str") | dict.fromkeys(SHIFTS, "float64")
     return pd.DataFrame(columns=list(COLUMNS)).astype(kinds)

@@ -1,4 +1,4 @@
-"""What other backgrounds do to the score, kind of backgrounds against the others."""
+"""What other samples' backgrounds, or attributes, do to the score: one kind of them against the others."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXCHANGE = "exchange"
-"""Method of these effects, and the metric of a contrast: one kind of backgrounds against the others."""
+"""Method of these effects, and the metric of a contrast: one kind against the others."""
 SPREAD = "exchange_spread"
-"""Metric: standard deviation of what the backgrounds do to the score, whatever their kind."""
+"""Metric: standard deviation of what the donors do to the score, whatever their kind."""
 LABEL = "label"
 """What stands for the group column where there is none: the label of the sample that the background is of."""
 
 
 def exchange_effects(exchanges: pd.DataFrame, samples: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
-    """Effects of backgrounds, a row a class x region x kind of backgrounds, and a row their spread.
+    """Effects of what was exchanged, a row a class x region x kind of donors, and a row their spread.
 
     `group` and `value` are of the donors, not of the samples; where the data have no groups the donors' labels are
     their kinds. Of a kind with fewer than `LEAST_DONORS` donors on either side there is no row. q is Benjamini-Hochberg's over all rows of a target.

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 TRANSPLANT = "transplant"
-"""Method of these effects; their metrics are those of an edit."""
-METRICS = ("shift", "response")
+"""Method of these effects; their metrics are those of an edit: ``shift_region`` is what a paste does against nothing."""
+METRICS = ("shift", "shift_region", "response")
 
 
 def transplant_effects(

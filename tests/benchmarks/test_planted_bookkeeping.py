@@ -47,6 +47,17 @@ def record(station: Station, job: Job, effect: float, *, used: bool, estimate: f
         },
         "verdict": {"status": "issue" if used else "passed", "headline": "Said", "text": "This was said."},
         "findings": [finding, {**finding, "group": {"patch": "yes"}}],
+        "cells": [
+            {
+                "class": "",
+                "estimate": estimate,
+                "low": estimate - 0.1,
+                "high": estimate + 0.1,
+                "n": 150,
+                "twins": effect,
+            },
+            {"class": "waterbird", "estimate": None, "low": None, "high": None, "n": 4, "twins": effect},
+        ],
         "estimate": {"shift": estimate, "plain": estimate, "exchange": None},
         "flagged": {"precision": 1.0 if used else None, "n": 6 if used else 0, "base": 0.5},
         "peers": {"attention": 0.1 + effect / 10, "coverage": 0.1, "iou": 0.1, "mass": 0.1, "area": 0.05},
@@ -78,9 +89,13 @@ def test_rates_of_made_up_results(made_up: list[dict]) -> None:
     assert rates.auroc(models[["severity", "effect"]].to_numpy()) == 1.0
 
 
-def test_a_group_that_repeats_a_cell_is_counted_once(made_up: list[dict]) -> None:
-    cells = table.cells_of(made_up)
-    assert len(cells) == len(made_up)
+def test_an_interval_is_counted_once_and_what_is_none_not_at_all(made_up: list[dict]) -> None:
+    """Findings repeat the cells of the edits, and a response is nothing that twins could tell."""
+    pasted = [{**one, "code": "CAM105"} for one in made_up[0]["findings"][:1]]
+    pasted.append({**pasted[0], "effects": {"used": ["response", 0.1, 0.0, 0.2, 150]}})
+    cells = table.cells_of([{**made_up[0], "findings": [*made_up[0]["findings"], *pasted]}, *made_up[1:]])
+    assert cells["code"].value_counts().to_dict() == {"edits": len(made_up), "CAM105": 1}
+    assert table.cells_of([{**made_up[0], "findings": [], "cells": []}]).empty
     assert rates.coverage(cells[list(rates.COVERED)].to_numpy()) == 1.0
     off = [
         record(Station("waterbird", "patch", "reported", 1), Job("cnn", 95, 0), 0.9, used=True, estimate=0.5)

@@ -50,12 +50,12 @@ def _evidence(*kinds: str, seen: str = "no", exchanged: bool = True, item: bool 
     ids = [f"s{i}" for i in range(10)]
     exchanges = pd.DataFrame(
         [
-            (sample, donor, "background", "predicted", of, float(i) * (donor == "s0"))
+            (sample, donor, "background", "background", "predicted", of, float(i) * (donor == "s0"))
             for of in ("nurse", "doctor")
             for i, sample in enumerate(ids)
             for donor in ("s0", "s1")
         ],
-        columns=["sample", "donor", "region", "target", "target_class", "value"],
+        columns=["sample", "donor", "region", "put", "target", "target_class", "value"],
     )
     areas = [
         {

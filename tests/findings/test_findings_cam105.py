@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     from camaudit.types import Finding
 
 
-def _evidence(moves: str, *, had: bool = False, n: int = 40, seen: str = "no") -> Evidence:
-    """An attribute that is not used where it is, and what it does in images that lack it."""
+def _evidence(moves: str, *, plain: str | None = None, n: int = 40, seen: str = "no") -> Evidence:
+    """An attribute that is not used where it is, and what it does in images that lack it.
+
+    Args:
+        moves: what it does beyond what images without it show in that place.
+        plain: what it does at all; the same where left out.
+        n: images.
+        seen: whether maps lie on it.
+    """
     base = evidence("attribute", seen, "no")
     rows = [
         {
@@ -33,16 +40,20 @@ def _evidence(moves: str, *, had: bool = False, n: int = 40, seen: str = "no") -
             "n": n,
         }
         for of in ("nurse", "doctor")
-        for metric, numbers in (("shift", SHIFT[moves]), ("response", RESPONSE[moves]))
+        for metric, numbers in (
+            ("shift", SHIFT[moves]),
+            ("shift_region", SHIFT[plain or moves]),
+            ("response", RESPONSE[moves]),
+        )
         if numbers is not None
     ]
     transplants = pd.DataFrame(
         [
-            (f"s{i}", "s0", "hair", "predicted", of, float(i), float(i), had)
+            (f"s{i}", "s0", "hair", "predicted", of, float(i), float(i), float(i))
             for of in ("nurse", "doctor")
             for i in range(10)
         ],
-        columns=["sample", "donor", "region", "target", "target_class", "shift", "response", "had"],
+        columns=["sample", "donor", "region", "target", "target_class", "shift", "shift_region", "response"],
     )
     return replace(
         base,
@@ -56,19 +67,20 @@ def _found(of: Evidence, policy: Policy | None = None) -> list[Finding]:
 
 
 @pytest.mark.parametrize(
-    ("moves", "had", "status", "said"),
+    ("moves", "plain", "status", "said"),
     [
-        ("yes", False, "issue", "yes"),
-        ("raises", False, "issue", "yes"),
-        ("both ways", False, "issue", "yes"),
-        ("yes", True, "tip", "yes"),
-        ("no", False, "passed", "no"),
-        ("open", False, "insufficient", "open"),
-        ("few", False, "insufficient", "open"),
+        ("yes", None, "issue", "yes"),
+        ("raises", None, "issue", "yes"),
+        ("both ways", None, "issue", "yes"),
+        ("no", None, "passed", "no"),
+        ("open", None, "insufficient", "open"),
+        ("few", None, "insufficient", "open"),
+        ("yes", "no", "insufficient", "open"),  # anything pasted there would do it
+        ("no", "yes", "insufficient", "open"),  # the piece of another image lowers what the paste raises
     ],
 )
-def test_what_a_paste_does_decides(moves: str, status: str, said: str, *, had: bool) -> None:
-    found = _found(_evidence(moves, had=had))
+def test_what_a_paste_does_decides(moves: str, plain: str | None, status: str, said: str) -> None:
+    found = _found(_evidence(moves, plain=plain))
     assert [finding.target_class for finding in sorted(found, key=lambda f: f.target_class or "")] == [
         "doctor",
         "nurse",
@@ -85,7 +97,7 @@ def test_the_title_tells_the_direction_and_whose_attribute_it_is() -> None:
     assert "pasting hair of another image raises the score by 0.30 SD (0.20 to 0.40)" in raised
     assert "lowers the score by 0.30 SD (0.20 to 0.40)" in _found(_evidence("raises"))[0].title
     assert "in one direction or the other" in _found(_evidence("both ways"))[0].title
-    assert "of an image of another group" in _found(_evidence("yes", had=True))[0].title
+    assert "more than what images without it show in that place" in raised
 
 
 def test_too_few_images_are_said_so() -> None:
@@ -98,16 +110,18 @@ def test_exemplars_are_the_images_that_it_moves_most() -> None:
     assert _found(_evidence("raises"), Policy(exemplars=2))[0].samples == ("s0", "s1")
 
 
-@pytest.mark.parametrize(
-    ("groups", "why"), [([], "there is no group"), (["gender"], "none of another group")]
-)
-def test_nothing_to_put_it_into_is_not_applicable_with_the_reason(groups: list[str], why: str) -> None:
+def test_the_interval_spans_both_ways_to_ask() -> None:
+    finding = _found(_evidence("yes", plain="both ways"))[0]
+    assert finding.effect is not None
+    assert (finding.effect.low, finding.effect.high) == (-0.05, 0.40)
+
+
+def test_nothing_to_put_it_into_is_not_applicable_with_the_reason() -> None:
     of = _evidence("yes")
     assert of.transplants is not None
-    samples = of.samples.assign(group_gender="man")
-    (finding,) = _found(replace(of, transplants=of.transplants.iloc[:0], groups=groups, samples=samples))
+    (finding,) = _found(replace(of, transplants=of.transplants.iloc[:0]))
     assert finding.status == "not_applicable"
-    assert why in finding.title
+    assert "every image has it or none has" in finding.title
 
 
 def test_where_nobody_asked_nothing_is_said() -> None:

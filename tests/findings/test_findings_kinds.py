@@ -1,4 +1,4 @@
-"""An attribute that every image has: its kind is asked about, not its absence."""
+"""An attribute that every image has: its kind is asked about, by exchange, not its absence."""
 
 from __future__ import annotations
 
@@ -9,104 +9,140 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from camaudit.findings import Evidence, decide
-from camaudit.findings.kinds import everywhere, telling_kind
-from tests.findings.tables import FILLS, evidence
+from camaudit.findings import Evidence, Policy, decide
+from camaudit.findings.kinds import everywhere
+from tests.findings.tables import CLEAR, NAN, WIDE, evidence
 
 if TYPE_CHECKING:
     from camaudit.types import Finding
 
-COUNT = 80
+COUNT = 40
+# what hair of women does against that of men in one image: estimate, low, high, q
+APART = {
+    "yes": (0.50, 0.40, 0.60, CLEAR),
+    "lowers": (-0.50, -0.60, -0.40, CLEAR),
+    "no": (0.02, -0.06, 0.10, WIDE),
+    "open": (0.15, -0.05, 0.35, WIDE),
+    "few": (0.50, NAN, NAN, NAN),
+}
 
 
 def with_kinds(
-    apart: float, *, shift: float, groups: tuple[str, ...] = ("gender",), absent: int = 0
+    apart: str,
+    *,
+    absence: str = "yes",
+    groups: tuple[str, ...] = ("gender",),
+    absent: int = 0,
+    n: int = COUNT,
 ) -> Evidence:
-    """Every image has hair; editing it away takes `shift` from the score, `apart` more from that of women."""
+    """Every image has hair; taking it away does `absence`, exchanging it `apart`."""
+    tables = evidence("attribute", "yes", absence)
     names = [f"s{i}" for i in range(COUNT)]
-    women = np.arange(COUNT) % 2 == 0
-    noise = np.random.default_rng(0).normal(0, 0.05, COUNT)
-    values = shift + apart * women + noise
-    common = {"target": "predicted", "target_class": "nurse", "region": "hair", "role": "attribute"}
-    rows = [
-        pd.DataFrame({"sample": names, "method": fill, "metric": "shift", "value": values, **common})
-        for fill in FILLS
-    ]
-    areas = np.where(np.arange(COUNT) < absent, np.nan, 0.1)
-    rows.append(
-        pd.DataFrame({"sample": names, "method": "gradcam", "metric": "area", "value": areas, **common})
+    areas = pd.DataFrame({"sample": names, "value": np.where(np.arange(COUNT) < absent, np.nan, 0.1)})
+    areas = areas.assign(
+        method="gradcam",
+        metric="area",
+        target="predicted",
+        target_class="nurse",
+        region="hair",
+        role="attribute",
     )
-    samples = pd.DataFrame({"sample": names, "group_gender": np.where(women, "woman", "man")})
-    tables = evidence("attribute", "yes", "yes")
-    effects = tables.effects[tables.effects["target_class"] == "nurse"]
+    common = {"metric": "exchange", "method": "exchange", "target": "predicted", "region": "hair"}
+    rows = [
+        {
+            **common,
+            "target_class": "nurse",
+            "role": "attribute",
+            "group": "gender",
+            "value": value,
+            "p": APART[apart][3],
+            "n": n,
+            **dict(zip(("estimate", "low", "high", "q"), numbers, strict=True)),
+        }
+        for value, numbers in (("woman", APART[apart]), ("man", _mirrored(APART[apart])))
+    ]
+    exchanges = pd.DataFrame(
+        [
+            (sample, donor, "hair", "attribute", "predicted", "nurse", float(i) * (donor == "s0"))
+            for i, sample in enumerate(names)
+            for donor in ("s0", "s1")
+        ],
+        columns=["sample", "donor", "region", "put", "target", "target_class", "value"],
+    )
+    mine = tables.effects[tables.effects["target_class"] == "nurse"]
     return replace(
         tables,
-        effects=effects,
-        measurements=pd.concat(rows),
-        samples=samples,
+        effects=pd.concat([mine, pd.DataFrame(rows)] if groups else [mine], ignore_index=True),
+        measurements=areas,
+        samples=pd.DataFrame({"sample": names, "group_gender": ["woman", "man"] * (COUNT // 2)}),
+        exchanges=exchanges,
         groups=groups,
         classes=["nurse", "doctor"],
     )
 
 
-def of_hair(tables: Evidence) -> list[Finding]:
+def _mirrored(numbers: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    estimate, low, high, q = numbers
+    return -estimate, -high, -low, q
+
+
+def of_hair(tables: Evidence, policy: Policy | None = None) -> list[Finding]:
     """The findings about hair."""
-    return [found for found in decide(tables) if found.code in {"CAM101", "CAM102"}]
+    return [found for found in decide(tables, policy) if found.code in {"CAM101", "CAM102"}]
 
 
-def test_what_the_edit_does_to_every_image_is_no_use() -> None:
-    (finding,) = of_hair(with_kinds(0.0, shift=0.8))
+def test_what_its_absence_does_is_no_use() -> None:
+    (finding,) = of_hair(with_kinds("no"))
     assert finding.answers["used"] == "no"
     assert finding.status == "tip"  # the maps lie on it
+    assert "with hair of images whose gender is woman the same image scores +0.02 SD" in finding.title
 
 
-@pytest.mark.parametrize("shift", [-0.8, 0.0, 0.8])
-def test_a_kind_that_speaks_for_the_class_is_use_whatever_its_absence_does(shift: float) -> None:
-    (finding,) = of_hair(with_kinds(0.5, shift=shift))
+@pytest.mark.parametrize("absence", ["yes", "no", "raises"])
+def test_a_kind_that_moves_the_score_is_use_whatever_its_absence_does(absence: str) -> None:
+    (finding,) = of_hair(with_kinds("yes", absence=absence))
     assert (finding.status, finding.answers["used"]) == ("issue", "yes")
     assert finding.effect is not None
-    assert finding.effect.estimate == pytest.approx(0.5, abs=0.05)
-    assert "more where gender is woman than elsewhere" in finding.title
+    assert (finding.effect.estimate, finding.effect.name) == (0.5, "exchange")
+    assert (
+        "the same image scores 0.50 SD (0.40 to 0.60) higher with hair of images whose gender is woman than with hair of the others"
+        in finding.title
+    )
 
 
 def test_the_kind_named_is_the_one_that_speaks_for_the_class() -> None:
-    (finding,) = of_hair(with_kinds(-0.5, shift=0.2))
+    (finding,) = of_hair(with_kinds("lowers"))
     assert finding.effect is not None
-    assert finding.effect.estimate == pytest.approx(0.5, abs=0.05)
-    assert "more where gender is man than elsewhere" in finding.title
+    assert finding.effect.estimate == 0.5
+    assert "higher with hair of images whose gender is man" in finding.title
+
+
+def test_an_interval_that_holds_both_decides_nothing() -> None:
+    (finding,) = of_hair(with_kinds("open"))
+    assert (finding.status, finding.answers["used"]) == ("insufficient", "open")
+    assert "the interval holds both" in finding.title
+    assert "would do" in finding.advice
+
+
+def test_exemplars_are_the_images_that_it_moves_most() -> None:
+    (finding,) = of_hair(with_kinds("yes"), Policy(exemplars=2))
+    assert (finding.samples, finding.counter_samples) == (("s39", "s38"), ("s0", "s1"))
 
 
 def test_without_groups_an_absence_decides_nothing() -> None:
-    (finding, *_) = of_hair(with_kinds(0.5, shift=0.8, groups=()))
+    (finding, *_) = of_hair(with_kinds("yes", groups=()))
     assert (finding.status, finding.answers["used"]) == ("insufficient", "open")
     assert "every image has it" in finding.title
     assert "Name a group column" in finding.advice
 
 
 def test_an_attribute_that_some_images_lack_is_asked_as_before() -> None:
-    tables = with_kinds(0.0, shift=0.8, absent=5)
+    tables = with_kinds("no", absent=5)
     assert not everywhere(tables, "hair")
     assert {finding.answers["used"] for finding in of_hair(tables)} == {"yes"}
 
 
-def test_a_group_of_few_decides_nothing() -> None:
-    tables = with_kinds(0.5, shift=0.8)
-    gender = tables.samples["group_gender"].where(np.arange(COUNT) < 12, "man")
-    (finding,) = of_hair(replace(tables, samples=tables.samples.assign(group_gender=gender)))
+def test_too_few_images_decide_nothing() -> None:
+    (finding,) = of_hair(with_kinds("few", n=4))
     assert finding.answers["used"] == "open"
-    assert "fewer than 10 images" in finding.title
-
-
-def test_the_difference_is_that_of_the_means_with_subjects_as_units() -> None:
-    tables = with_kinds(0.3, shift=0.1)
-    cell = next(cell for cell in tables.cells("attribute") if cell.target_class)
-    single = telling_kind(tables, cell)
-    assert single is not None
-    shift = tables.values("shift", FILLS[0], cell)
-    women = (tables.samples["group_gender"] == "woman").to_numpy()
-    assert single.effect.estimate == pytest.approx(shift[women].mean() - shift[~women].mean())
-    paired = tables.samples.assign(subject=[f"p{i // 4}{i % 2}" for i in range(COUNT)])
-    together = telling_kind(replace(tables, samples=paired), cell)
-    assert together is not None
-    assert together.effect.estimate == pytest.approx(single.effect.estimate)
-    assert together.effect.high - together.effect.low != pytest.approx(single.effect.high - single.effect.low)
+    assert "it can be exchanged in fewer than 10 images" in finding.title

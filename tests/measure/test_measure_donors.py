@@ -12,6 +12,7 @@ from PIL import Image
 
 from camaudit.measure.donors import Donors, draw_donors, stratum
 from camaudit.measure.exchange import Backgrounds, exchangeable, exchanged_scores
+from camaudit.measure.replacement import Replacements, without
 from camaudit.measure.transplant import CONTROLS, DONORS, Attributes, pasted_scores
 from camaudit.types import Preprocessing, Region, Sample
 
@@ -179,28 +180,41 @@ def test_what_can_be_exchanged(item: tuple[int, int], region: str, *, possible: 
 # ------------------------------------------------------------------ transplant
 
 
-def test_only_donors_with_the_attribute_give_it(pool: Donors, samples: list[Sample]) -> None:
-    attributes = Attributes(pool, 1, torch.from_numpy(pool.coverage.max(1).astype(np.float32) / 255))
-    assert [int(donor.id[1:]) % 2 == 1 for donor in pool.samples] == attributes.usable.tolist()
-    assert attributes.lacked
-    places = attributes.chosen(samples[0], None)
-    assert len(places) == DONORS
-    others = attributes.chosen(samples[0], stratum(samples[0], ["place"]))
-    assert {pool.samples[place].groups["place"] for place in others} == {"water"}
+def _attributes(pool: Donors) -> Attributes:
+    return Attributes(pool, 1, torch.from_numpy(pool.coverage.max(1).astype(np.float32) / 255))
 
 
-def test_a_piece_is_the_attribute_in_its_place_and_its_controls_are_not_it(pool: Donors) -> None:
-    attributes = Attributes(pool, 1, torch.from_numpy(pool.coverage.max(1).astype(np.float32) / 255))
-    place = int(np.flatnonzero(attributes.usable)[0])
-    frames, share = attributes.pieces(place)
-    inside = share > 0.5
+def test_only_donors_with_the_attribute_give_it_and_controls_lack_it(
+    pool: Donors, samples: list[Sample]
+) -> None:
+    attributes = _attributes(pool)
+    marked = [int(donor.id[1:]) % 2 == 1 for donor in pool.samples]
+    assert marked == attributes.there.tolist()
+    assert marked == (~attributes.lacking).tolist()
+    chosen = attributes.chosen(samples[0])
+    assert len(chosen) == DONORS
+    for place, controls in chosen:
+        assert marked[place]
+        assert len(set(controls)) == CONTROLS
+        assert not any(marked[other] for other in controls)
+        assert attributes.name(place) != samples[0].id
+
+
+def test_a_piece_is_the_attribute_in_its_place_and_its_controls_are_what_others_show_there(
+    pool: Donors, samples: list[Sample]
+) -> None:
+    attributes = _attributes(pool)
+    place, controls = attributes.chosen(samples[0])[0]
+    frames, inside = attributes.frames(place, controls), attributes.share(place) > 0.5
     assert frames.shape == (1 + CONTROLS, SIDE, SIDE, 3)
     assert (frames[0][inside] == (250, 0, 0)).all()
-    level = 40 + 4 * int(attributes.name(place)[1:])
-    for control in frames[1:]:
-        red = (control[inside] == (250, 0, 0)).all(axis=1).mean()
-        assert red <= 0.5
-        assert (control[inside] == level).all(axis=1).mean() >= 0.4
+    for control, other in zip(frames[1:], controls, strict=True):
+        assert (control[inside] == 40 + 4 * int(attributes.name(other)[1:])).all()
+
+
+def test_nothing_is_given_where_no_image_lacks_it(samples: list[Sample]) -> None:
+    donors = draw_donors(samples[1::2], RECIPE, PARTS, ["place"], seed=0)
+    assert _attributes(donors).chosen(samples[0]) == []
 
 
 def test_a_paste_on_a_linear_model_is_the_closed_form() -> None:
@@ -220,3 +234,81 @@ def test_a_paste_on_a_linear_model_is_the_closed_form() -> None:
     for place, row in enumerate(rows.tolist()):
         pasted = images[row] * (1 - shares[place]) + _encode(pieces[place][None])[0] * shares[place]
         torch.testing.assert_close(found[place, 0], (pasted * weights).sum(), rtol=1e-4, atol=1e-4)
+
+
+# ------------------------------------------------------------------ replacement
+
+FACE, FACES = "face", {"face": ("face",)}
+
+
+def _with_face(folder: Path, i: int) -> Sample:
+    """A grey wall; a red face where a is, a blue one where b is, the blue ones larger."""
+    pixels = np.full((SIDE, SIDE, 3), 100, dtype=np.uint8)
+    mask = np.zeros((SIDE, SIDE), dtype=bool)
+    side, top, left = (8, 12)[i % 2], 4 + i, 6 + i
+    mask[top : top + side, left : left + side] = True
+    pixels[mask] = ((200, 0, 0), (0, 0, 200))[i % 2]
+    path = folder / f"{i:02}.png"
+    Image.fromarray(pixels).save(path)
+    return Sample(f"f{i:02}", path, "x", {"who": "ab"[i % 2]}, (Region(FACE, "attribute", mask),))
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+    folder = tmp_path_factory.mktemp("faces")
+    return [_with_face(folder, i) for i in range(20)]
+
+
+def test_a_replaced_attribute_lies_where_the_own_one_was_in_its_size(faces: list[Sample]) -> None:
+    donors = draw_donors(faces, RECIPE, FACES, ["who"], seed=0)
+    replacements = Replacements(donors, 0)
+    assert replacements.possible
+    for sample in faces[:4]:
+        place = next(i for i, donor in enumerate(donors.samples) if donor.id == sample.id)
+        frame, own = donors.frames[place], donors.coverage[place, 0].astype(np.float32) / 255
+        bare = without(frame, own, donors.valid[place])
+        assert np.abs(bare.astype(int) - 100).max() <= 3
+        chosen = replacements.chosen(sample, own, 6)
+        assert sample.id not in {replacements.name(other) for other in chosen}
+        assert len({donors.samples[other].groups["who"] for other in chosen[:2]}) == 2
+        for other in chosen:
+            shown = replacements.replaced(bare, own, other).astype(int)
+            colour = ((200, 0, 0), (0, 0, 200))[int(replacements.name(other)[1:]) % 2]
+            rows, columns = np.nonzero((np.abs(shown - colour) <= 40).all(axis=2))
+            at, to = np.nonzero(own > 0.5)
+            for found, expected in ((rows, at), (columns, to)):
+                assert abs(int(found.min()) - int(expected.min())) <= 1
+                assert abs(int(found.max()) - int(expected.max())) <= 1
+            outside = np.ones((SIDE, SIDE), bool)
+            outside[at.min() - 2 : at.max() + 3, to.min() - 2 : to.max() + 3] = False
+            assert (shown[outside] == bare[outside]).all()
+
+
+def test_the_own_attribute_put_back_is_the_image_itself(faces: list[Sample]) -> None:
+    donors = draw_donors(faces, RECIPE, FACES, ["who"], seed=0)
+    replacements = Replacements(donors, 0)
+    for place in range(3):
+        own = donors.coverage[place, 0].astype(np.float32) / 255
+        bare = without(donors.frames[place], own, donors.valid[place])
+        again = replacements.replaced(bare, own, place).astype(int)
+        assert np.abs(again - donors.frames[place]).max() <= 1
+
+
+@pytest.mark.parametrize("lacking", [0, 1, 6])
+def test_it_is_possible_where_nearly_every_donor_has_it(faces: list[Sample], lacking: int) -> None:
+    none = Region(FACE, "attribute", np.zeros((SIDE, SIDE), bool))
+    bare = [Sample(s.id, s.image, "x", s.groups, (none,)) for s in faces[:lacking]]
+    donors = draw_donors([*bare, *faces[lacking:]], RECIPE, FACES, ["who"], seed=0)
+    assert Replacements(donors, 0).possible is (lacking <= 1)
+
+
+def test_it_is_not_possible_of_what_takes_most_of_the_image_or_has_one_kind(
+    faces: list[Sample], samples: list[Sample]
+) -> None:
+    wall = Region(FACE, "attribute", np.ones((SIDE, SIDE), bool))
+    walls = [Sample(s.id, s.image, "x", s.groups, (wall,)) for s in samples]
+    assert not Replacements(draw_donors(walls, RECIPE, FACES, ["place"], seed=0), 0).possible
+    assert not Replacements(draw_donors(faces[::2], RECIPE, FACES, ["who"], seed=0), 0).possible
+    nobody = draw_donors([], RECIPE, FACES, ["who"], seed=0)
+    assert not Replacements(nobody, 0).possible
+    assert Replacements(nobody, 0).chosen(faces[0], np.ones((4, 4), np.float32), 3) == []

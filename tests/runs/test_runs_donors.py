@@ -138,15 +138,17 @@ def test_a_paste_adds_the_brightness_of_the_mark(marks: Dataset, tmp_path: Path)
     lacking = {f"s{i:02}" for i in range(COUNT) if not i // 2 % 2}
     rows = run.transplants[run.transplants["target"] == "label"]
     assert set(rows["sample"]) == lacking  # an image that has the mark is not given another
-    assert not rows["had"].any()
     assert not set(rows["donor"]) & lacking
     exact = {sample: 16 * (_pixels(run, sample)[MARK].mean() - 0.5) for sample in run.samples["sample"]}
     deviation = np.std(list(exact.values()))
     for row in rows.itertuples():
         sign = 1 if row.target_class == "bright" else -1
-        # against a piece of the donor's wall; one that lies on its item or partly on the mark is brighter or darker
-        gain = 16 * (1 - _pixels(run, row.donor)[0, 0]) / deviation
-        assert row.shift == pytest.approx(sign * gain, rel=0.35)
+        own = _pixels(run, row.sample)[MARK].mean()
+        assert row.shift_region == pytest.approx(sign * 16 * (1 - own) / deviation, abs=0.02)
+        # beyond the plain walls of two images without the mark
+        walls = sorted(_pixels(run, sample)[0, 0] for sample in lacking)
+        least, most = (16 * (1 - np.mean(of)) / deviation for of in (walls[-2:], walls[:2]))
+        assert least - 0.02 <= sign * row.shift <= most + 0.02
     found = {f.target_class: f for f in run.findings if f.code == "CAM105"}
     assert {finding.status for finding in found.values()} == {"issue"}
 
@@ -162,7 +164,7 @@ def test_what_cannot_be_exchanged_or_transplanted_is_said(walls: Dataset, tmp_pa
     said = {f.code: (f.status, f.title) for f in run.findings if f.code in {"CAM104", "CAM105"}}
     assert said["CAM104"][0] == said["CAM105"][0] == "not_applicable"
     assert "no region is annotated as the object" in said["CAM104"][1]
-    assert "there is no group" in said["CAM105"][1]
+    assert "every image has it or none has" in said["CAM105"][1]
     assert run.verdict.status == "insufficient"
 
 
