@@ -153,17 +153,17 @@ def _usable(
 ) -> NDArray[np.bool_] | None:
     """Which values count; None where none do."""
     known = np.isfinite(values) & ~pd.isna(strata)
-    table = pd.DataFrame({"stratum": strata, "second": second, "unit": np.arange(values.size)})[known]
+    names, blocks = np.unique(strata[known].astype(str), return_inverse=True)
+    cells = 2 * blocks + second[known]
     if subjects is not None:
-        own = pd.Series(subjects)[known]
-        table["unit"] = own.where(own.notna(), table["unit"].astype(str) + "/")
-    sides = table.pivot_table(
-        index="stratum", columns="second", values="unit", aggfunc="nunique", fill_value=0
-    )
-    if sides.shape[1] < 2:
-        return None
-    enough = sides.index[(sides >= LEAST).all(axis=1)]
-    kept = known & np.isin(strata.astype(str), np.asarray(enough, dtype=str))
+        own, several = pd.factorize(subjects[known])
+        missing = own < 0
+        own[missing] = len(several) + np.arange(missing.sum())
+        cells = np.unique(np.column_stack([cells, own]), axis=0)[:, 0]
+    first, other = np.bincount(cells, minlength=2 * names.size).reshape(-1, 2).T
+    enough = np.minimum(first, other) >= LEAST
+    kept = known.copy()
+    kept[known] = enough[blocks]
     return kept if kept.any() else None
 
 
