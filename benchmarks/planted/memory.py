@@ -8,6 +8,7 @@ other weights (randomisation checks make such copies) finds nothing of the first
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -31,11 +32,13 @@ class Memory:
         self.misses = 0
 
     def save(self, path: Path) -> None:
-        """Write everything that is remembered."""
+        """Write what is remembered of images of the usual size; a few probes of the model have another."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        keys = np.frombuffer(b"".join(self.found), np.uint8).reshape(-1, DIGEST)
+        (usual, _), *_ = Counter(value.shape for value in self.found.values()).most_common(1)
+        kept = {key: value for key, value in self.found.items() if value.shape == usual}
+        keys = np.frombuffer(b"".join(kept), np.uint8).reshape(-1, DIGEST)
         beside = path.with_suffix(".part.npz")
-        np.savez(beside, keys=keys, values=np.stack(list(self.found.values())))
+        np.savez(beside, keys=keys, values=np.stack(list(kept.values())))
         beside.replace(path)
 
     @classmethod

@@ -98,7 +98,7 @@ def _title(evidence: Evidence, weighed: Weighed, kind: Kind | None, answer: Answ
         f"only {kind.effect.n} samples can be used"
         if few
         else f"the same object scores {moves} against the others on backgrounds whose {whose}, and the interval holds both "
-        f"less than {policy.least_shift:g} SD and more than {policy.most_shift:g} SD"
+        f"less and more than {policy.least_shift:g} SD"
     )
     return f"{about}, it cannot be said whether the score follows {name}: {why}; {share}."
 

@@ -67,8 +67,7 @@ def harms(gain: Effect | None, policy: Policy) -> Answer:
 def used(shift: Effect | None, response: Effect | None, policy: Policy) -> Answer:
     """Does the score follow the region, up or down, by more than the threshold?
 
-    Yes and no are held to different sizes: surely more than a little is use, surely less than what matters is none. Where an
-    interval says both (such as 0.12 to 0.18), it is use.
+    Surely more than a little is use, surely less is none; an interval that holds the threshold is open.
 
     Args:
         shift: mean of what the edit of the region does beyond the controls. It tells the direction, but is zero where an
@@ -93,4 +92,4 @@ def _beyond(shift: Effect, policy: Policy) -> bool:
 
 
 def _within(shift: Effect, policy: Policy) -> bool:
-    return max(-shift.low, shift.high) < policy.most_shift
+    return max(-shift.low, shift.high) < policy.least_shift

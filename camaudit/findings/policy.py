@@ -11,8 +11,9 @@ class Policy:
 
     Attributes:
         least_excess: share of the evidence beyond chance from which a region counts as attended.
-        least_shift: shift of the margin, in its standard deviations, from which a region counts as used.
-        most_shift: shift that must be excluded before it counts as not used.
+        least_shift: shift of the margin, in its standard deviations, beyond which a region counts as used, and within which as
+            not used: a small effect by Cohen's convention (1988, section 2.2.3). The margin of any model shifts a little when
+            something salient comes or goes.
         least_response: what the edit must move the margin beyond the controls, up or down, where the direction differs from
             image to image. It is larger: anything salient moves single margins a little, of any model.
         least_look: difference within labels of what the score says for a class, in standard deviations of the margin, from
@@ -26,8 +27,7 @@ class Policy:
     """
 
     least_excess: float = 0.02
-    least_shift: float = 0.1
-    most_shift: float = 0.2
+    least_shift: float = 0.2
     least_response: float = 0.3
     least_look: float = 0.2
     most_look: float = 0.5

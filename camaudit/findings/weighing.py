@@ -111,5 +111,5 @@ def telling(shift: Effect | None, response: Effect | None, followed: Answer, pol
         # the shift, where it is beyond doubt: it has a direction
         return shift if max(shift.low, -shift.high) > policy.least_shift else response
     # the one that reaches further, as a share of what it may: it keeps the answer open, or comes nearest to that
-    most = {shift.name: policy.most_shift, response.name: policy.least_response}
+    most = {shift.name: policy.least_shift, response.name: policy.least_response}
     return max(shift, response, key=lambda effect: max(abs(effect.low), abs(effect.high)) / most[effect.name])

@@ -122,9 +122,7 @@ def enough(weighed: Weighed, policy: Policy) -> str:
     moved = weighed.moved
     if moved is None or weighed.followed is not Answer.OPEN:
         return ""
-    shift = moved.name != "response"
-    thresholds = (policy.least_shift, policy.most_shift) if shift else (policy.least_response,) * 2
-    wanted = needed(moved, *thresholds)
+    wanted = needed(moved, policy.least_response if moved.name == "response" else policy.least_shift)
     return f" About {wanted:,} would do." if wanted is not None and wanted > moved.n else ""
 
 
@@ -143,7 +141,7 @@ def undecided(weighed: Weighed, policy: Policy) -> str:
     elif max(moved.low, -moved.high) > policy.least_shift:
         holds = "nothing smaller, but so many questions were asked that chance may have made it"
     else:
-        holds = f"both less than {policy.least_shift:g} SD and more than {policy.most_shift:g} SD"
+        holds = f"both less and more than {policy.least_shift:g} SD"
     return f"{moves(weighed, moved)}, and the interval holds {holds}"
 
 

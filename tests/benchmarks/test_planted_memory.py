@@ -85,3 +85,12 @@ def test_a_saved_memory_answers_as_it_did(trunk: nn.Module, images: torch.Tensor
     assert torch.equal(again(images), first)
     assert (again.memory.hits, again.memory.misses) == (5, 0)
     assert not Memory.load(tmp_path / "none.npz").found
+
+
+def test_what_is_saved_is_of_the_usual_size(trunk: nn.Module, images: torch.Tensor, tmp_path: Path) -> None:
+    """A model is probed with an image of another size before it is audited."""
+    remembered = Remembered(trunk, Memory()).eval()
+    remembered(images)
+    remembered(torch.zeros(1, *images.shape[1:-2], 2 * images.shape[-2], 2 * images.shape[-1]))
+    remembered.memory.save(tmp_path / "memory.npz")
+    assert len(Memory.load(tmp_path / "memory.npz").found) == len(images)

@@ -27,15 +27,15 @@ EXCESS = {
     "unasked": None,
 }
 SHIFT = {
-    "yes": (0.30, 0.20, 0.40, CLEAR),
-    "raises": (-0.30, -0.40, -0.20, CLEAR),
+    "yes": (0.40, 0.30, 0.50, CLEAR),
+    "raises": (-0.40, -0.50, -0.30, CLEAR),
     "both ways": (0.00, -0.05, 0.05, WIDE),
     "no": (0.01, -0.03, 0.05, WIDE),
     "open": (0.08, -0.05, 0.21, WIDE),
     "few": (0.30, NAN, NAN, NAN),
     "unasked": None,
 }
-RESPONSE = SHIFT | {"raises": (0.30, 0.20, 0.40, CLEAR), "both ways": (0.40, 0.32, 0.50, CLEAR)}
+RESPONSE = SHIFT | {"raises": (0.40, 0.32, 0.50, CLEAR), "both ways": (0.40, 0.32, 0.50, CLEAR)}
 
 
 def evidence(

@@ -51,8 +51,8 @@ def test_every_combination_of_answers(seen: str, followed: str, status: str, run
 @pytest.mark.parametrize(
     ("seen", "followed", "words"),
     [
-        ("yes", "yes", "editing hair away lowers its score by 0.30 SD (0.20 to 0.40) more than editing as much elsewhere does; 35% of the evidence lies there, where chance would put 15%."),
-        ("yes", "raises", "editing hair away raises its score by 0.30 SD (0.20 to 0.40) more than"),
+        ("yes", "yes", "editing hair away lowers its score by 0.40 SD (0.30 to 0.50) more than editing as much elsewhere does; 35% of the evidence lies there, where chance would put 15%."),
+        ("yes", "raises", "editing hair away raises its score by 0.40 SD (0.30 to 0.50) more than"),
         ("yes", "both ways", "changes its score, in one direction or the other, by 0.40 SD (0.32 to 0.50) more than"),
         ("yes", "no", "but the model does not use it: editing it away changes the score by +0.01 SD (−0.03 to +0.05) beyond the controls."),
         ("yes", "unasked", "Whether the model uses it was not tested."),
@@ -77,7 +77,7 @@ def test_the_sentence_says_what_was_found_and_no_more(seen: str, followed: str, 
 def test_the_deciding_effect_is_the_rungs() -> None:
     used, seen = (decide(evidence("attribute", "yes", followed))[0] for followed in ("yes", "no"))
     assert used.effect is not None
-    assert (used.effect.name, used.effect.estimate) == ("shift", 0.30)
+    assert (used.effect.name, used.effect.estimate) == ("shift", 0.40)
     assert seen.effect is not None
     assert seen.effect.name == "excess"
 

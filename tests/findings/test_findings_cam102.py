@@ -15,7 +15,7 @@ def test_use_without_attention_is_an_issue_of_its_own(followed: str) -> None:
         assert (finding.code, finding.status, finding.rung) == ("CAM102", "issue", "used")
         assert finding.effect is not None
         assert finding.effect.name == ("response" if followed == "both ways" else "shift")
-        assert finding.severity == pytest.approx(0.4 if followed == "both ways" else 0.3)
+        assert finding.severity == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("followed", ["no", "open", "few", "unasked"])

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # what the background of one kind does, against the other: estimate, low, high, q
 KIND = {
-    "yes": (0.40, 0.20, 0.60, CLEAR),
-    "lowers": (-0.40, -0.60, -0.20, CLEAR),
+    "yes": (0.60, 0.30, 0.90, CLEAR),
+    "lowers": (-0.60, -0.90, -0.30, CLEAR),
     "no": (0.02, -0.06, 0.10, WIDE),
     "open": (0.15, -0.05, 0.35, WIDE),
     "few": (0.40, NAN, NAN, NAN),
@@ -111,7 +111,7 @@ def test_what_other_backgrounds_do_decides(
     for finding in found:
         assert (finding.status, finding.rung, finding.answers["used"]) == (status, rung, said)
         assert (finding.region, finding.role, finding.group) == ("background", "attribute", {})
-        assert finding.severity == pytest.approx(0.4 if status == "issue" else 0)
+        assert finding.severity == pytest.approx(0.6 if status == "issue" else 0)
 
 
 def test_nothing_is_said_of_it_by_cam101_which_had_no_controls() -> None:
@@ -121,11 +121,11 @@ def test_nothing_is_said_of_it_by_cam101_which_had_no_controls() -> None:
 def test_the_title_names_the_kind_that_raises_the_score() -> None:
     finding = _of_code(decide(_evidence("lowers", "yes")))[0]
     assert (
-        "0.40 SD (0.20 to 0.60) higher on backgrounds whose place is place1 than on the others"
+        "0.60 SD (0.30 to 0.90) higher on backgrounds whose place is place1 than on the others"
         in finding.title
     )
     assert finding.effect is not None
-    assert finding.effect.estimate == 0.4
+    assert finding.effect.estimate == 0.6
 
 
 def test_exemplars_are_the_samples_whose_score_the_background_moves_most() -> None:

@@ -94,8 +94,8 @@ def test_what_a_paste_does_decides(moves: str, plain: str | None, status: str, s
 
 def test_the_title_tells_the_direction_and_whose_attribute_it_is() -> None:
     raised = _found(_evidence("yes"))[0].title
-    assert "pasting hair of another image raises the score by 0.30 SD (0.20 to 0.40)" in raised
-    assert "lowers the score by 0.30 SD (0.20 to 0.40)" in _found(_evidence("raises"))[0].title
+    assert "pasting hair of another image raises the score by 0.40 SD (0.30 to 0.50)" in raised
+    assert "lowers the score by 0.40 SD (0.30 to 0.50)" in _found(_evidence("raises"))[0].title
     assert "in one direction or the other" in _found(_evidence("both ways"))[0].title
     assert "more than what images without it show in that place" in raised
 
@@ -113,7 +113,7 @@ def test_exemplars_are_the_images_that_it_moves_most() -> None:
 def test_the_interval_spans_both_ways_to_ask() -> None:
     finding = _found(_evidence("yes", plain="both ways"))[0]
     assert finding.effect is not None
-    assert (finding.effect.low, finding.effect.high) == (-0.05, 0.40)
+    assert (finding.effect.low, finding.effect.high) == (-0.05, 0.50)
 
 
 def test_nothing_to_put_it_into_is_not_applicable_with_the_reason() -> None:

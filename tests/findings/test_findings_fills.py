@@ -36,7 +36,7 @@ def test_the_hull_decides_only_what_every_fill_decides(given: list[tuple[float, 
         assert set(each) == {Answer.YES}
         assert len({np.sign(one.estimate) for one in fills}) == 1
     if answer is Answer.NO:
-        assert all(max(abs(one.low), abs(one.high)) < policy.most_shift for one in fills)
+        assert all(max(abs(one.low), abs(one.high)) < policy.least_shift for one in fills)
     assert whole.low <= whole.estimate <= whole.high
 
 

@@ -62,8 +62,8 @@ def _one(label: str | None, said: str | None, *tables: pd.DataFrame, roles: dict
         (0.05, 0.30, "wrong"),
         (0.40, 0.30, "right"),  # both are used, the object more
         (0.30, -0.90, "right"),  # an attribute that speaks against the class is no reason for it
-        (0.10, 0.09, "right"),  # the threshold itself reaches it
-        (0.09, 0.05, None),  # both are small
+        (0.20, 0.19, "right"),  # the threshold itself reaches it
+        (0.19, 0.05, None),  # both are small
         (-0.50, -0.50, None),
         (0.30, 0.30, None),  # neither is larger
         (NAN, NAN, None),
@@ -154,7 +154,7 @@ def test_every_sample_has_one_by_the_rule(values: Sequence[tuple[float, float, b
     assert set(found["quadrant"]) <= set(QUADRANTS)
     for quadrant, (mine, other, right) in zip(found["quadrant"], values, strict=True):
         reasons = [
-            name for name, a, b in (("right", mine, other), ("wrong", other, mine)) if a >= 0.1 and a > b
+            name for name, a, b in (("right", mine, other), ("wrong", other, mine)) if a >= 0.2 and a > b
         ]
         assert quadrant == (f"{'right' if right else 'wrong'}_{reasons[0]}" if reasons else "unknown")
     assert np.array_equal(found["object_shift"], [mine for mine, _, _ in values], equal_nan=True)

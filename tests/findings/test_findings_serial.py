@@ -68,7 +68,7 @@ def test_the_gravest_comes_first() -> None:
     findings = decide(replace(tables, effects=effects))
     assert [order[f.status] for f in findings] == sorted(order[f.status] for f in findings)
     assert [f.target_class for f in findings[:2]] == ["nurse", None]
-    assert [f.severity for f in findings[:2]] == [0.6, 0.3]
+    assert [f.severity for f in findings[:2]] == [0.6, 0.4]
 
 
 # ------------------------------------------------------------------ exemplars
