@@ -72,6 +72,13 @@ HARD = {
     "lognormal, σ 1.5": Law(of("lognormal", 0, 1.5), np.exp(9 / 8)),
     "gamma, shape 0.1": Law(of("gamma", 0.1), 0.1),
 }
+SEEN = 0.8
+"""Part of a law below its tail."""
+UNSEEN: dict[str, Draw] = {
+    "lognormal, σ 1": lambda generator, shape: np.exp(ndtri(SEEN * generator.random(shape))),
+    "two humps, 1 : 4": of("normal"),
+}
+"""What is left of laws without their tail: the largest fifth, the second hump."""
 
 
 def seeded(*key: object) -> np.random.Generator:

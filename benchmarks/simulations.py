@@ -1,6 +1,6 @@
 """How often intervals hold the truth, tests reject it, and discoveries are false: the figures of docs/statistics.md.
 
-``python -m benchmarks.simulations [--quick] [--markdown docs/statistics.md]``
+``python -m benchmarks.simulations [--quick] [--only NAME ...] [--markdown docs/statistics.md]``
 
 The transformation's strength (`camaudit.statistics.moments`) was chosen on `CHOSEN` with seeds that are not used here; the
 other distributions were only reported. The tables take the places between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
@@ -25,7 +25,9 @@ from benchmarks.laws import (
     LAWS,
     REPORTED,
     RESAMPLES,
+    SEEN,
     SUBJECTS,
+    UNSEEN,
     bca,
     seeded,
     sign_flips,
@@ -34,12 +36,13 @@ from benchmarks.laws import (
     subjects_of,
 )
 from camaudit.statistics import cliffs_delta, effects, mean_interval
+from camaudit.statistics.crossed import crossed_contrast, crossed_mean, crossed_spread
 from camaudit.statistics.intervals import bounded
 from camaudit.statistics.moments import limits, moments, p_values
 from camaudit.statistics.stratified import mean_difference, rate_difference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -132,6 +135,30 @@ def rejections(draws: int, sizes: Sequence[int]) -> str:
     return table(("rejected at 5 % (by sign flips), n =", *map(str, sizes)), rows)
 
 
+def floor(draws: int) -> str:
+    """What keeps a test of ten values from its size: draws of which none shows the tail that decides the mean."""
+    rows, n = [], 10
+    for name, draw in UNSEEN.items():
+        law = LAWS[name]
+        every = law.draw(seeded("floor", name), (draws, n)) - law.mean
+        unseen = draw(seeded("unseen", name), (draws, n)) - law.mean
+        share = SEEN**n
+        low, high = student(unseen)
+        size, power = (float((ours(of, None)[1] <= 0.05).mean()) for of in (every, unseen))
+        cells = (size, share, power, float(((low > 0) | (high < 0)).mean()), share * power, 0.055 / share)
+        rows.append((name, *(f"{of:.3f}" for of in cells)))
+    header = (
+        "n = 10",
+        "rejected at 5 %",
+        "draws without the tail",
+        "rejected of these",
+        "by Student's test",
+        "their part of the size",
+        "may be rejected of these for a size of 0.055",
+    )
+    return table(header, rows)
+
+
 # ------------------------------------------------------------------ subjects
 
 
@@ -166,30 +193,50 @@ def clustered(draws: int, sizes: Sequence[int]) -> str:
 def two_groups(draws: int, sizes: Sequence[tuple[int, int]]) -> str:
     """Of the difference within two strata: coverage of its interval, and how often the permutation test rejects."""
     rows = []
-    for one, other, wider in (
-        ("normal", "normal", 1),
-        ("normal", "normal", 2),
-        ("exponential", "exponential", 1),
-        ("exponential", "normal", 2),
-        ("lognormal, σ 1", "lognormal, σ 1", 1),
-        ("share, beta 0.5, 4.5", "share, beta 0.5, 4.5", 1),
+    for one, other, wider, images in (
+        ("normal", "normal", 1, 1),
+        ("normal", "normal", 2, 1),
+        ("exponential", "exponential", 1, 1),
+        ("exponential", "normal", 2, 1),
+        ("lognormal, σ 1", "lognormal, σ 1", 1, 1),
+        ("share, beta 0.5, 4.5", "share, beta 0.5, 4.5", 1, 1),
+        ("Poisson, mean 1 (ties)", "Poisson, mean 1 (ties)", 1, 1),
+        ("normal", "normal", 1, 3),
+        ("exponential", "normal", 2, 3),
     ):
         cells = []
         for n, m in sizes:
-            generator = seeded("two groups", one, other, wider, n, m)
-            strata = np.arange(n + m) % 2
-            found = []
-            for place in range(draws):
-                first = LAWS[one].draw(generator, (1, n))[0] - LAWS[one].mean
-                second = wider * (LAWS[other].draw(generator, (1, m))[0] - LAWS[other].mean)
-                values = np.concatenate([first, second]) + strata
-                inside, names = np.arange(n + m) >= n, np.array(["a", "b"], dtype=object)[strata]
-                found.append(mean_difference(values, inside, names, seed=place, permutations=199))
-            covered = float(np.mean([each.low <= 0 <= each.high for each in found]))
-            rejected = float(np.mean([each.p <= 0.05 for each in found]))
+            key = (one, other, wider, *((images,) if images > 1 else ()), n, m)
+            laws, shape = (LAWS[one], LAWS[other], wider), (n, m, images)
+            covered, rejected = compared(laws, shape, draws, seeded("two groups", *key))
+            if rejected > 0.055:  # by chance? ten times as many, and others
+                covered, rejected = compared(laws, shape, 10 * draws, seeded("two groups again", *key))
             cells.append(f"{marked(covered)}, {rejected:.3f}")
-        rows.append((one, f"{wider} × {other}" if wider > 1 else other, *cells))
+        of = f", {images} images each" if images > 1 else ""
+        rows.append((one + of, (f"{wider} × {other}" if wider > 1 else other) + of, *cells))
     return table(("first", "second", *(f"{n} and {m}" for n, m in sizes)), rows)
+
+
+def compared(
+    laws: tuple[Law, Law, int], sizes: tuple[int, int, int], draws: int, generator: np.random.Generator
+) -> tuple[float, float]:
+    """Of the difference of two laws, the second so many times as wide: coverage, and how often the permutation rejects."""
+    one, other, wider = laws
+    n, m, images = sizes
+    whose = np.repeat(np.arange(n + m), images)
+    strata, inside = whose % 2, whose >= n
+    names = np.array(["a", "b"], dtype=object)[strata]
+    subjects = np.char.add("p", whose.astype(str)).astype(object) if images > 1 else None
+    found = []
+    for place in range(draws):
+        first = one.draw(generator, (1, n))[0] - one.mean
+        second = wider * (other.draw(generator, (1, m))[0] - other.mean)
+        values = np.concatenate([first, second])[whose] + strata
+        if images > 1:
+            values += generator.normal(size=values.size)
+        found.append(mean_difference(values, inside, names, subjects, seed=place, permutations=199))
+    covered = float(np.mean([each.low <= 0 <= each.high for each in found]))
+    return covered, float(np.mean([each.p <= 0.05 for each in found]))
 
 
 def rates(draws: int, sizes: Sequence[tuple[int, int]]) -> str:
@@ -232,6 +279,57 @@ def deltas(draws: int, sizes: Sequence[tuple[int, int]]) -> str:
             cells.append(marked(float(np.mean([each.low <= truth <= each.high for each in found]))))
         rows.append((f"{truth:.2f}", *cells))
     return table(("delta", *(f"{n} and {m}" for n, m in sizes)), rows)
+
+
+# ------------------------------------------------------------------ donors and samples
+
+
+def met(
+    samples: int, donors: int, each: int, generator: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Sample and donor of every pair: the two kinds of donors in turn, as `camaudit.measure.donors` chooses them."""
+    half = donors // 2
+    first = generator.integers(0, 2, samples)  # the kind that a sample meets first
+    turn = np.arange(each)
+    kind = (first[:, None] + turn) % 2
+    orders = np.argsort(generator.random((2, samples, half)), axis=-1)
+    donor = orders[kind, np.arange(samples)[:, None], turn // 2] + half * kind
+    return np.repeat(np.arange(samples), each), donor.ravel()
+
+
+def crossed(draws: int) -> str:
+    """Coverage of what `camaudit.statistics.crossed` says: of a contrast of kinds of donors, a mean, a spread."""
+    rows = []
+    for samples, donors in ((300, 96), (20, 16)):
+        for name, spread in (("normal", 0.0), ("normal", 0.3), ("normal", 1.0), ("exponential", 1.0)):
+            cells = []
+            for each in (2, 3, 4):
+                generator = seeded("crossed", samples, donors, name, spread, each)
+                found = [
+                    exchanged((LAWS[name], spread), (samples, donors, each), generator) for _ in range(draws)
+                ]
+                cells.append(", ".join(marked(float(of)) for of in np.mean(found, axis=0)))
+            about = f"{name}, SD {spread:g}" if spread else "none"
+            rows.append((f"{samples}", f"{donors // 2} + {donors // 2}", about, *cells))
+    return table(("samples", "donors", "their effects", *(f"{each} a sample" for each in (2, 3, 4))), rows)
+
+
+def exchanged(
+    donated: tuple[Law, float], sizes: tuple[int, int, int], generator: np.random.Generator
+) -> tuple[bool, bool, bool]:
+    """Whether the intervals of contrast, mean and spread hold the truth.
+
+    Samples and errors have SD 1; the effect of the kind differs from sample to sample by SD 0.5.
+    """
+    (law, spread), (samples, donors, each) = donated, sizes
+    row, column = met(samples, donors, each, generator)
+    inside = column < donors // 2
+    effects = spread * (law.draw(generator, (1, donors))[0] - law.mean)
+    values = generator.normal(size=samples)[row] + effects[column] + generator.normal(size=row.size)
+    own = values + 0.5 * generator.normal(size=samples)[row] * inside
+    contrast, mean = crossed_contrast(own, row, column, inside), crossed_mean(values, row, column)
+    about = crossed_spread(values, row, column)
+    return contrast.low <= 0 <= contrast.high, mean.low <= 0 <= mean.high, about.low <= spread <= about.high
 
 
 # ------------------------------------------------------------------ many cells
@@ -374,22 +472,26 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def tables(*, quick: bool) -> Iterator[tuple[str, str]]:
-    """Name and text of every table."""
+def tables(*, quick: bool) -> dict[str, Callable[[], str]]:
+    """What makes each table, by its name."""
     draws, few = (1000, 100) if quick else (10_000, 1000)
     sizes = (10, 30, 100) if quick else SIZES
     pairs = ((20, 20), (20, 200), (200, 20), (100, 100))
-    yield "coverage", coverage(CHOSEN, draws, sizes)
-    yield "reported", coverage(REPORTED, draws, sizes)
-    yield "hard", coverage(HARD, draws, sizes)
-    yield "beside", side_by_side(few, (10, 20, 50, 200)[: 2 if quick else 4])
-    yield "size", rejections(draws, sizes)
-    yield "subjects", clustered(draws, sizes[:-1])
-    yield "groups", two_groups(few, pairs)
-    yield "rates", rates(few, pairs)
-    yield "delta", deltas(few, ((10, 10), *pairs))
-    yield "discoveries", discoveries(few, (100, 300))
-    yield "speed", speed(10_000 if quick else 100_000, 2 if quick else 20)
+    return {
+        "coverage": lambda: coverage(CHOSEN, draws, sizes),
+        "reported": lambda: coverage(REPORTED, draws, sizes),
+        "hard": lambda: coverage(HARD, draws, sizes),
+        "beside": lambda: side_by_side(few, (10, 20, 50, 200)[: 2 if quick else 4]),
+        "size": lambda: rejections(draws, sizes),
+        "floor": lambda: floor(20 * draws),
+        "subjects": lambda: clustered(draws, sizes[:-1]),
+        "groups": lambda: two_groups(few, pairs),
+        "rates": lambda: rates(few, pairs),
+        "delta": lambda: deltas(few, ((10, 10), *pairs)),
+        "crossed": lambda: crossed(few),
+        "discoveries": lambda: discoveries(few, (100, 300)),
+        "speed": lambda: speed(10_000 if quick else 100_000, 2 if quick else 20),
+    }
 
 
 def placed(page: str, name: str, text: str) -> str:
@@ -403,10 +505,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the draws, three sizes")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these tables; otherwise all")
     parser.add_argument("--markdown", type=Path, help="a page whose tables are written anew")
     chosen = parser.parse_args()
     page = chosen.markdown.read_text(encoding="utf-8") if chosen.markdown else ""
-    for name, text in tables(quick=chosen.quick):
+    every = tables(quick=chosen.quick)
+    if unknown := set(chosen.only or ()) - every.keys():
+        parser.error(f"no table is named {', '.join(sorted(unknown))}; there are {', '.join(every)}")
+    for name in chosen.only or every:
+        text = every[name]()
         print(f"{name}\n\n{text}\n", flush=True)
         page = placed(page, name, text)
     if chosen.markdown:

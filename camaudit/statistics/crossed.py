@@ -1,7 +1,9 @@
 """Effects of donors on samples, where every sample meets several donors and every donor many samples.
 
 Values of one sample share the sample, values of one donor share the donor, so neither is a unit by itself: the variance
-is that of two-way clusters (Cameron, Gelbach and Miller 2011, eq. 2.11), samples plus donors minus pairs.
+is that of two-way clusters (Cameron, Gelbach and Miller 2011, eq. 2.11), samples plus donors minus pairs. Where the
+donors' part rests on fitted effects, what the errors of the fit add to their squares is taken off (the method of
+moments; Searle, Casella and McCulloch 1992): with two to four donors a sample it is as large as all the rest.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import sparse, stats
+
+from camaudit.statistics.moments import Moments, limits, moments
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -45,8 +49,9 @@ def crossed_contrast(
     """How much higher the values of a sample are with donors of one kind than with the others.
 
     The least squares estimate with a level for every sample; a sample that met donors of one kind only says nothing.
-    The interval is Student's, with the two-way clustered variance; its degrees of freedom are those of the donors of
-    both kinds (Welch-Satterthwaite), or of the samples where these are fewer.
+    The interval is Student's, with the two-way clustered variance: that of the samples, and of the values that share a donor
+    and no sample; the degrees of freedom are those of samples and of both kinds of donors by their share of it
+    (Welch-Satterthwaite).
 
     Args:
         values: (n,) one a pair of sample and donor; NaN is left out.
@@ -76,16 +81,21 @@ def crossed_contrast(
     estimate = float((design * centred).sum()) / total
     if min(sides) < LEAST_DONORS or count < LEAST_SAMPLES:
         return _unknown(count, sum(sides))._replace(estimate=estimate)
-    residual = numbers - _levels(row, column, numbers)[row]
-    residual -= np.where(kind, residual[kind].mean(), residual[~kind].mean())
-    scores = design * residual / total
-    by_sample = np.bincount(row, scores).astype(np.float64)
-    by_donor = np.bincount(column, scores).astype(np.float64)
-    of_donors, freedom = _two_sides(by_donor, _kinds(column, kind), sides)
+    by_sample = np.bincount(row, design * (centred - estimate * design)) / total
     of_samples = float((by_sample**2).sum()) * count / (count - 1)
-    variance = max(of_samples + of_donors - float((scores**2).sum()), of_samples, of_donors)
+    fit = _donor_effects(row, column, numbers)
+    weights = sparse.csr_array((design / total, (row, column)))
+    # of values that share donor and sample the samples' part has it already
+    shared: NDArray[np.float64] = weights.sum(axis=0) ** 2 - weights.power(2).sum(axis=0)
+    of_donors, spread = 0.0, of_samples**2 / (count - 1)
+    kinds = _kinds(column, kind)
+    for side in (kinds, ~kinds):
+        raw, noise = fit.squares(side)
+        of_donors += float(((raw - noise) * shared[side]).sum())
+        spread += float((raw * shared[side]).sum()) ** 2 / (raw.size - 1)
+    variance = of_samples + max(of_donors, 0.0)
     known = _unknown(count, sum(sides))._replace(estimate=estimate)
-    return _student(known, variance, min(freedom, count - 1), confidence)
+    return _student(known, variance, variance**2 / spread if spread > 0 else count - 1, confidence)
 
 
 def crossed_mean(
@@ -125,8 +135,9 @@ def crossed_spread(
     """Standard deviation of what donors do to the values, beyond what samples and chance do.
 
     The square root of the variance component of the donors in the additive model of samples and donors: the variance of
-    the fitted effects less what their own errors add to it (the method of moments). The interval is Student's, of the
-    donors' squares; an end below zero is zero.
+    the fitted effects less what their own errors add to it (the method of moments). The interval is that of the mean of
+    the donors' squares, `camaudit.statistics.moments.limits`, less sure by what is not known of the errors' variance; an end
+    below zero is zero.
 
     Args:
         values: (n,) one a pair of sample and donor; NaN is left out.
@@ -138,16 +149,15 @@ def crossed_spread(
     if not numbers.size:
         return _unknown(0, 0)
     count, many = int(row.max()) + 1, int(column.max()) + 1
-    effects, covariance = _donor_effects(row, column, numbers)
-    freedom = numbers.size - count - many + 1
-    if many < 2 * LEAST_DONORS or count < LEAST_SAMPLES or freedom < 1:
+    fit = _donor_effects(row, column, numbers)
+    if many < 2 * LEAST_DONORS or count < LEAST_SAMPLES or fit.freedom < 1:
         return _unknown(count, many)
-    left = numbers - effects[column]
-    noise = float(((left - _mean_by(row, left)[row]) ** 2).sum()) / freedom
-    squares = (effects - effects.mean()) ** 2 * many / (many - 1) - noise * np.diag(covariance)
-    reach = float(stats.t.ppf((1 + confidence) / 2, many - 1)) * float(squares.std(ddof=1)) / many**0.5
-    middle = float(squares.mean())
-    low, estimate, high = (max(of, 0.0) ** 0.5 for of in (middle - reach, middle, middle + reach))
+    raw, noise = fit.squares(np.ones(many, dtype=bool))
+    squares = np.sort(raw - noise)
+    found = moments(squares, np.ones(many), np.zeros(many, dtype=np.intp), 1)
+    of_noise = float(noise.mean()) ** 2 * 2 / fit.freedom
+    ends = limits(_less_sure(found, of_noise, fit.freedom), confidence)
+    low, estimate, high = (max(float(of[0]), 0.0) ** 0.5 for of in (ends[0], found.mean, ends[1]))
     return Crossed(estimate, low, high, float("nan"), count, many)
 
 
@@ -163,39 +173,55 @@ def _pairs(
     return numbers[defined], row, column
 
 
-def _levels(
-    row: NDArray[np.intp], column: NDArray[np.intp], numbers: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The level of each sample in the additive fit of samples and donors, (samples,).
+def _less_sure(found: Moments, variance: float, freedom: int) -> Moments:
+    """Moments of a mean from which something was taken that is known with this variance (Satterthwaite 1946)."""
+    own = found.error**2
+    both = own + variance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kept = np.where(both > 0, own / both, 1.0)
+        units = 1 / (kept**2 / (found.effective - 1) + (1 - kept) ** 2 / freedom) + 1
+    return found._replace(effective=units, error=np.sqrt(both), skewness=found.skewness * kept**1.5)
 
-    Not its mean: that would hold a share of each of its donors' effects, and hide as much of their variance.
+
+class _Fit(NamedTuple):
+    """The additive fit of samples and donors.
+
+    Attributes:
+        effects: of each donor, (donors,).
+        covariance: theirs for errors of variance 1, (donors, donors).
+        noise: variance of the errors; 0 where nothing is left to know it by.
+        freedom: degrees of freedom of the errors.
     """
-    return _mean_by(row, numbers - _donor_effects(row, column, numbers)[0][column])
+
+    effects: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    noise: float
+    freedom: int
+
+    def squares(self, of: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Square of the effect of each of some donors around their mean, and what the errors are expected to add to it.
+
+        Their difference is the variance of the donors' effects, on average.
+        """
+        effects, covariance = self.effects[of], self.covariance[np.ix_(of, of)]
+        added = np.diag(covariance) - 2 * covariance.mean(1) + covariance.mean()
+        scale = effects.size / (effects.size - 1)
+        return scale * (effects - effects.mean()) ** 2, scale * self.noise * added
 
 
-def _donor_effects(
-    row: NDArray[np.intp], column: NDArray[np.intp], numbers: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The effect of each donor in the additive fit of samples and donors, and their covariance for noise of variance 1."""
+def _donor_effects(row: NDArray[np.intp], column: NDArray[np.intp], numbers: NDArray[np.float64]) -> _Fit:
     pairs = sparse.csr_array((np.ones(row.size), (row, column)))
     counts: NDArray[np.float64] = np.bincount(row).astype(np.float64)
     shares = sparse.diags_array(1 / counts) @ pairs
     gram = np.diag(np.bincount(column)) - (pairs.T @ shares).toarray()
     covariance = np.linalg.pinv(gram, hermitian=True).astype(np.float64)
     effects = covariance @ np.bincount(column, numbers - _mean_by(row, numbers)[row])
-    return effects, covariance
-
-
-def _two_sides(
-    by_donor: NDArray[np.float64], kinds: NDArray[np.bool_], sides: tuple[int, int]
-) -> tuple[float, float]:
-    """The donors' part of the variance, and its degrees of freedom (Welch 1947)."""
-    parts = [
-        float((by_donor[of] ** 2).sum()) * n / (n - 1) for of, n in zip((kinds, ~kinds), sides, strict=True)
-    ]
-    spread = sum(part**2 / (n - 1) for part, n in zip(parts, sides, strict=True))
-    total = sum(parts)
-    return total, (total**2 / spread if spread > 0 else float(sum(sides) - 2))
+    left = numbers - effects[column]
+    freedom = (
+        row.size - counts.size - round(float((gram * covariance).sum()))
+    )  # the trace of a projection is its rank
+    noise = float(((left - _mean_by(row, left)[row]) ** 2).sum()) / freedom if freedom > 0 else 0.0
+    return _Fit(effects, covariance, noise, freedom)
 
 
 def _kinds(column: NDArray[np.intp], kind: NDArray[np.bool_]) -> NDArray[np.bool_]:

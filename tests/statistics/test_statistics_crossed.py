@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from benchmarks import simulations
 from camaudit.statistics.crossed import (
     LEAST_DONORS,
     LEAST_SAMPLES,
@@ -44,6 +45,61 @@ def test_the_contrast_is_the_least_squares_estimate_with_a_level_a_sample() -> N
     levels = pd.get_dummies(row).to_numpy(dtype=float)
     expected = sm.OLS(values, np.column_stack([kind, levels])).fit().params[0]
     assert crossed_contrast(values, row, column, kind).estimate == pytest.approx(expected, abs=1e-10)
+
+
+def _literal(
+    values: np.ndarray, row: np.ndarray, column: np.ndarray, kind: np.ndarray
+) -> tuple[float, float, np.ndarray]:
+    """Variance of the contrast, its degrees of freedom, and the donors' squares: every pair of values by itself."""
+    samples, donors = row.max() + 1, column.max() + 1
+    levels = np.column_stack([row[:, None] == np.arange(samples), column[:, None] == np.arange(donors)]) * 1.0
+    inverse = np.linalg.pinv(levels.T @ levels)
+    fitted = inverse @ levels.T @ values
+    noise = ((values - levels @ fitted) ** 2).sum() / (values.size - np.linalg.matrix_rank(levels))
+
+    def square(donor: int, among: np.ndarray) -> tuple[float, float]:
+        ask = np.zeros(samples + donors)
+        ask[samples + among] = -1 / among.size
+        ask[samples + donor] += 1
+        scale = among.size / (among.size - 1)
+        return scale * (ask @ fitted) ** 2, scale * noise * (ask @ inverse @ ask)
+
+    plain = sm.OLS(values, np.column_stack([kind, levels[:, :samples]])).fit()
+    weights = np.linalg.pinv(np.column_stack([kind, levels[:, :samples]]))[0]
+    residual = values - plain.params[0] * kind
+    variance = spread = 0.0
+    for sample in range(samples):
+        variance += (weights[row == sample] @ residual[row == sample]) ** 2 * samples / (samples - 1)
+    spread += variance**2 / (samples - 1)
+    of_donors = 0.0
+    for side in (True, False):
+        among, raw_side = np.unique(column[kind == side]), 0.0
+        for donor in among:
+            mine = np.flatnonzero(column == donor)
+            shared = sum(weights[a] * weights[b] for a in mine for b in mine if row[a] != row[b])
+            raw, added = square(donor, among)
+            of_donors += shared * (raw - added)
+            raw_side += shared * raw
+        spread += raw_side**2 / (among.size - 1)
+    variance += max(of_donors, 0)
+    squares = [square(donor, np.arange(donors)) for donor in range(donors)]
+    return variance, variance**2 / spread, np.array([raw - added for raw, added in squares])
+
+
+@pytest.mark.parametrize("between", [0.0, 1.0])
+@pytest.mark.parametrize("each", [2, 4])
+def test_variance_and_squares_are_those_of_a_literal_twin(each: int, between: float) -> None:
+    rng = np.random.default_rng(8)
+    row, column, kind = _design(20, 12, each, rng)
+    kept = rng.random(row.size) < (0.85 if each > 2 else 1)  # uneven
+    row, column, kind = row[kept], column[kept], kind[kept]
+    again = rng.integers(0, row.size, 3)  # some pairs twice
+    row, column, kind = (np.r_[of, of[again]] for of in (row, column, kind))
+    values = rng.normal(size=20)[row] + between * rng.normal(size=12)[column] + rng.normal(size=row.size)
+    variance, freedom, squares = _literal(values, row, column, kind)
+    found = crossed_contrast(values, row, column, kind)
+    assert (found.high - found.low) / 2 == pytest.approx(stats.t.ppf(0.975, freedom) * math.sqrt(variance))
+    assert crossed_spread(values, row, column).estimate == pytest.approx(math.sqrt(max(squares.mean(), 0)))
 
 
 @settings(max_examples=20, deadline=None)
@@ -130,22 +186,16 @@ def test_nan_is_left_out_and_one_kind_alone_says_nothing() -> None:
     assert alone.samples == 0
 
 
-@pytest.mark.parametrize(
-    ("donors", "between", "interaction"), [(20, 0.3, 0.3), (40, 0.3, 0.0), (40, 0.0, 0.4)]
-)
-def test_the_intervals_cover_what_they_claim(donors: int, between: float, interaction: float) -> None:
-    """Nominal 95 %, 150 draws each: 0.89 is four standard errors of the simulation below it, 0.90 where it is exact."""
-    rng, hits, means = np.random.default_rng(6), 0, 0
-    for _ in range(150):
-        row, column, kind = _design(40, donors, 6, rng)
-        of_donor, of_sample = rng.normal(0, between, donors), rng.normal(0, interaction, 40)
-        values = of_donor[column] + (0.3 + of_sample[row]) * kind + rng.normal(0, 0.3, row.size)
-        found = crossed_contrast(values + rng.normal(0, 1, 40)[row], row, column, kind)
-        hits += found.low <= 0.3 <= found.high
-        mean = crossed_mean(of_donor[column] + of_sample[row] + rng.normal(0, 0.3, row.size), row, column)
-        means += mean.low <= 0 <= mean.high
-    assert hits / 150 >= 0.89
-    assert means / 150 >= 0.89
+@pytest.mark.parametrize(("each", "spread"), [(2, 0.0), (2, 1.0), (3, 0.3), (4, 0.0), (4, 1.0)])
+def test_the_intervals_cover_what_they_claim_and_no_more(each: int, spread: float) -> None:
+    """Nominal 95 %, 200 draws each of 24 and 24 donors: 0.90 and 0.99 are three standard errors of the simulation away."""
+    rng = np.random.default_rng(6)
+    law = simulations.LAWS["normal"]
+    found = [simulations.exchanged((law, spread), (100, 48, each), rng) for _ in range(200)]
+    contrast, mean, about = np.mean(found, axis=0)
+    assert 0.90 <= contrast <= 0.99
+    assert 0.90 <= mean <= 0.99
+    assert about >= 0.90
 
 
 # ------------------------------------------------------------------ tables
@@ -220,7 +270,8 @@ def test_effects_of_transplants_are_means_in_every_cell() -> None:
         for donor in rng.choice(24, 2, replace=False)
     ]
     columns = ["sample", "donor", "region", "target", "target_class", "shift", "response", "had"]
-    table = transplant_effects(pd.DataFrame(rows, columns=columns), samples, ["place"])
+    transplants = pd.DataFrame(rows, columns=columns).assign(shift_region=lambda of: of["shift"] + 1)
+    table = transplant_effects(transplants, samples, ["place"])
     cells = table[table["metric"] == "shift"].set_index(["target_class", "value"])
     assert cells.loc[("a", ""), "estimate"] == pytest.approx(0.5, abs=0.05)
     assert cells.loc[("b", ""), "estimate"] == pytest.approx(-0.5, abs=0.05)
@@ -228,3 +279,5 @@ def test_effects_of_transplants_are_means_in_every_cell() -> None:
     assert cells.loc[("", ""), "low"] < 0 < cells.loc[("", ""), "high"]
     assert math.isnan(cells.loc[("a", "water"), "low"])  # six samples
     assert (table.loc[table["metric"] == "response", "estimate"] == 0.5).all()
+    against_nothing = table.loc[table["metric"] == "shift_region", "estimate"]
+    assert list(against_nothing) == pytest.approx(list(table.loc[table["metric"] == "shift", "estimate"] + 1))
