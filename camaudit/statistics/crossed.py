@@ -51,7 +51,7 @@ def crossed_contrast(
     The least squares estimate with a level for every sample; a sample that met donors of one kind only says nothing.
     The interval is Student's, with the two-way clustered variance: that of the samples, and of the values that share a donor
     and no sample; the degrees of freedom are those of samples and of both kinds of donors by their share of it
-    (Welch-Satterthwaite).
+    (Welch-Satterthwaite), and no fewer than those of the fewest.
 
     Args:
         values: (n,) one a pair of sample and donor; NaN is left out.
@@ -95,7 +95,9 @@ def crossed_contrast(
         spread += float((raw * shared[side]).sum()) ** 2 / (raw.size - 1)
     variance = of_samples + max(of_donors, 0.0)
     known = _unknown(count, sum(sides))._replace(estimate=estimate)
-    return _student(known, variance, variance**2 / spread if spread > 0 else count - 1, confidence)
+    # a variance from which something was taken has less freedom than any of its parts, down to none
+    least = min(*sides, count) - 1
+    return _student(known, variance, max(variance**2 / spread, least) if spread > 0 else least, confidence)
 
 
 def crossed_mean(

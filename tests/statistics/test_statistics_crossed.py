@@ -83,7 +83,8 @@ def _literal(
         spread += raw_side**2 / (among.size - 1)
     variance += max(of_donors, 0)
     squares = [square(donor, np.arange(donors)) for donor in range(donors)]
-    return variance, variance**2 / spread, np.array([raw - added for raw, added in squares])
+    least = min(samples, *(np.unique(column[kind == side]).size for side in (True, False))) - 1
+    return variance, max(variance**2 / spread, least), np.array([raw - added for raw, added in squares])
 
 
 @pytest.mark.parametrize("between", [0.0, 1.0])
@@ -127,6 +128,10 @@ def test_without_noise_the_contrast_is_exact_and_certain() -> None:
     assert found.p < 1e-6
     none = crossed_contrast(row.astype(float), row, column, kind)
     assert none[:3] == pytest.approx((0, 0, 0), abs=1e-9)
+    rounded = crossed_contrast(
+        row + 1e-15 * np.random.default_rng(2).normal(size=row.size), row, column, kind
+    )
+    assert rounded[:3] == pytest.approx((0, 0, 0), abs=1e-9)
 
 
 def test_where_every_donor_is_met_once_the_mean_is_students() -> None:
