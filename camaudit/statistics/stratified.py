@@ -234,37 +234,57 @@ def _permutation(
     count: int,
 ) -> float:
     """The p-value of the studentised difference over permutations within blocks."""
+    centred = values - (np.bincount(blocks, weights=values) / np.bincount(blocks))[blocks]
+    counts = np.ones(values.size)
+    if subjects is not None:
+        own, names = pd.factorize(subjects)
+        missing = own < 0
+        own[missing] = len(names) + np.arange(missing.sum())
+        unit = pd.factorize(own * (blocks.max() + 1) + blocks)[0]
+        first = pd.Series(np.arange(unit.size)).groupby(unit).first().to_numpy()
+        if bool((second == second[first][unit]).all()):  # permuted as a whole, so it counts as a whole
+            centred = np.bincount(unit, weights=centred).astype(np.float64)
+            counts = np.bincount(unit).astype(np.float64)
+            second, blocks, subjects = second[first], blocks[first], None
     order = np.argsort(blocks, kind="stable")
-    values, second, blocks = values[order], second[order], blocks[order]
+    centred, counts, second, blocks = centred[order], counts[order], second[order], blocks[order]
     subjects = None if subjects is None else subjects[order]
     starts = np.flatnonzero(np.r_[True, np.diff(blocks) > 0])
-    centred = values - (np.bincount(blocks, weights=values) / np.bincount(blocks))[blocks]
-    observed = float(_studentised(centred, second[None, :], starts, shares)[0]) * (1 - 1e-9)
+    observed = float(_studentised(centred, counts, second[None, :], starts, shares)[0]) * (1 - 1e-9)
     reached = sum(
-        int((_studentised(centred, codes == 1, starts, shares) >= observed).sum())
+        int((_studentised(centred, counts, codes == 1, starts, shares) >= observed).sum())
         for codes in shuffles(second.astype(np.int64), blocks, subjects, seed=seed, count=count)
     )
     return (reached + 1) / (count + 1)
 
 
 def _studentised(
-    values: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    counts: NDArray[np.float64],
     second: NDArray[np.bool_],
     starts: NDArray[np.int64],
     shares: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """The size of the difference in standard errors, (rows,); `second` is (rows, n), sorted by stratum."""
-    size = np.diff(np.r_[starts, values.size])
-    total, squares = np.add.reduceat(values, starts), np.add.reduceat(values**2, starts)
+    """The size of the difference in standard errors, (rows,); `second` is (rows, units), sorted by stratum.
+
+    A mean is the sum of its units' sums over that of their counts, and its error that of a ratio.
+    """
     inside = second.astype(np.float64)
-    n2 = np.add.reduceat(inside, starts, axis=1)
-    s2 = np.add.reduceat(inside * values, starts, axis=1)
-    q2 = np.add.reduceat(inside * values**2, starts, axis=1)
+    sizes, of_sums, squares, products, of_counts, counts_squared = (
+        (np.add.reduceat(inside * of, starts, axis=1), np.add.reduceat(of, starts))
+        for of in (np.ones(sums.size), sums, sums**2, sums * counts, counts, counts**2)
+    )
+    means, spread = [], 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        n1, s1, q1 = size - n2, total - s2, squares - q2
-        m1, m2 = s1 / n1, s2 / n2
-        spread = (q1 - s1 * m1).clip(min=0) / (n1 - 1) / n1 + (q2 - s2 * m2).clip(min=0) / (n2 - 1) / n2
-        apart = np.abs((m2 - m1) @ shares)
+        for side in (True, False):
+            k, s, q, x, n, c = (
+                one if side else whole - one
+                for one, whole in (sizes, of_sums, squares, products, of_counts, counts_squared)
+            )
+            mean = s / n
+            means.append(mean)
+            spread = spread + (q - 2 * mean * x + mean**2 * c).clip(min=0) * k / (k - 1) / n**2
+        apart = np.abs((means[0] - means[1]) @ shares)
         found: NDArray[np.float64] = apart / np.sqrt(spread @ shares**2)
     # no spread on either side: as far apart as can be, or not at all
     return np.where(np.isnan(found), np.where(apart > 0, np.inf, 0.0), found)

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from scipy import stats
 
+from camaudit.statistics import stratified
 from camaudit.statistics.rates import difference, rate
 from camaudit.statistics.stratified import (
     NOTHING,
@@ -97,6 +99,20 @@ def test_a_stratum_without_ten_on_a_side_does_not_count() -> None:
     assert mean_difference(np.full(120, np.nan), second, labels, seed=0) == NOTHING
     people = np.where(second & (labels == "b"), "one", np.arange(120).astype(str)).astype(object)
     assert "b" not in mean_difference(values, second, labels, people, seed=0).strata
+
+
+def test_a_difference_of_whole_subjects_is_studentised_as_clusters_are() -> None:
+    draw = np.random.default_rng(12)
+    counts = draw.integers(1, 6, 24).astype(np.float64)  # twelve subjects on each side
+    people, second = np.repeat(np.arange(24), counts.astype(int)), np.arange(24) % 2 == 1
+    values = draw.normal(size=24)[people] + draw.normal(size=people.size)
+    fit = sm.OLS(values, sm.add_constant(second[people].astype(float))).fit(
+        cov_type="cluster", cov_kwds={"groups": people, "use_correction": False}
+    )
+    found = stratified._studentised(
+        np.bincount(people, values), counts, second[None, :], np.zeros(1, dtype=np.int64), np.ones(1)
+    )
+    assert found[0] == pytest.approx(abs(fit.tvalues[1]) * math.sqrt(11 / 12))
 
 
 def test_constants_have_no_interval_beyond_themselves() -> None:
