@@ -133,7 +133,7 @@ def thresholds(policy: Policy, *, edited: bool) -> list[str]:
     if edited:
         said.append(
             f"Used is answered yes where the interval of the shift lies wholly beyond {policy.least_shift:g} SD, or that of its "
-            f"size up or down wholly above {policy.least_response:g} SD, and q ≤ {policy.level:g}; no where it is not yes and "
+            f"size up or down wholly above {policy.least_response:g} SD, and q ≤ {policy.level:g}; no where "
             f"they lie within ± {policy.least_shift:g} SD and ± {policy.least_response:g} SD. Where regions were edited in "
             "several ways, the interval spans them all: they have to agree."
         )
