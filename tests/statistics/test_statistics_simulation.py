@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import simulations
-from benchmarks.laws import CHOSEN, LAWS, REPORTED, bca, seeded, sign_flips, studentised
+from benchmarks.laws import CHOSEN, LAWS, REPORTED, SEEN, UNSEEN, bca, seeded, sign_flips, studentised
 from camaudit.statistics import mean_interval, mean_test
 
 PAGE = Path(simulations.__file__).parents[1] / "docs" / "statistics.md"
@@ -58,15 +58,37 @@ def test_peers_agree_with_each_other_where_all_are_right() -> None:
         np.testing.assert_allclose(found, expected, atol=0.02)
 
 
+@pytest.mark.parametrize("images", [1, 3])
+def test_two_groups_of_different_spread_and_number_are_tested_at_their_level(images: int) -> None:
+    laws = (LAWS["exponential"], LAWS["normal"], 2)
+    covered, rejected = simulations.compared(laws, (20, 60, images), 400, seeded("two groups of a test"))
+    assert 0.92 <= covered <= 0.99
+    assert rejected <= 0.055 + 3 * 0.011
+
+
 def test_discoveries_are_seldom_false() -> None:
     false, power = simulations.discovered(LAWS["exponential"], 2, 150, 100, seeded("tables")).mean(axis=0)
     assert false <= 0.05
     assert power > 0.2
 
 
+@pytest.mark.parametrize("name", UNSEEN)
+def test_draws_without_the_tail_are_what_the_law_has_without_it(name: str) -> None:
+    unseen = UNSEEN[name](seeded("unseen", name), (1, 100_000))
+    every = LAWS[name].draw(seeded("every", name), (1, 100_000))
+    if name.startswith("lognormal"):
+        every = every[every <= np.quantile(every, SEEN)]
+        np.testing.assert_allclose(
+            np.quantile(unseen, [0.1, 0.5, 0.9]), np.quantile(every, [0.1, 0.5, 0.9]), rtol=0.02
+        )
+    else:
+        assert (unseen.mean(), unseen.std()) == pytest.approx((0, 1), abs=0.02)
+    assert unseen.mean() < LAWS[name].mean
+
+
 def test_every_table_has_its_place_on_the_page() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    for name in ("coverage", "subjects", "groups", "discoveries", "speed"):
+    for name in simulations.tables(quick=True):
         assert f"<!-- {name} -->" in page
         changed = simulations.placed(page, name, "| new |")
         assert f"<!-- {name} -->\n| new |\n<!-- /{name} -->" in changed
