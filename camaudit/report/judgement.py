@@ -127,10 +127,12 @@ def _leading(findings: Sequence[Finding]) -> list[int]:
     return list(first.values())[:IN_FULL]
 
 
-def cards(run: AuditedRun, codes: Sequence[str]) -> tuple[Card, ...]:
-    """The findings with some codes that were asked, without pictures: to stand beside their tables."""
+def cards(run: AuditedRun, codes: Sequence[str], effect: str = "") -> tuple[Card, ...]:
+    """The findings with some codes, or whose use an effect of some name told, without pictures: to stand beside their tables."""
     scales = scales_of(run.findings)
-    mine = [f for f in run.findings if f.code in codes and f.status != "not_applicable"]
+    asked = [f for f in run.findings if f.status != "not_applicable"]
+    told = [f.evidence["used"].name if "used" in f.evidence else None for f in asked]
+    mine = [f for f, name in zip(asked, told, strict=True) if f.code in codes or name == effect]
     return tuple(card(run, finding, scales, None, 0) for finding in mine[:LISTED])
 
 

@@ -20,6 +20,7 @@ from camaudit.report import (
     used,
 )
 from camaudit.report.album import Album, legend
+from camaudit.statistics.exchanges import EXCHANGE
 
 if TYPE_CHECKING:
     from camaudit.report.album import Shot
@@ -53,7 +54,7 @@ def render(run: AuditedRun, *, max_samples: int = MAX_SAMPLES) -> str:
         believed=believed.believed(run),
         used=used.used_tables(run),
         fills=used.fills(run),
-        exchanged=judgement.cards(run, used.EXCHANGED),
+        exchanged=judgement.cards(run, used.EXCHANGED, EXCHANGE),
         harms=judgement.cards(run, paying.HARMS),
         gaps=paying.gaps(run),
         group_tables=tables.group_tables(run),

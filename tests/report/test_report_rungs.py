@@ -27,6 +27,20 @@ def text(page: str) -> str:
     return " ".join(Reader(page).said)
 
 
+# ------------------------------------------------------------------ images put together anew
+
+
+def test_a_kind_that_an_exchange_told_of_stands_beside_the_edits(biased: SyntheticRun) -> None:
+    first = next(finding for finding in biased.findings if finding.code == "CAM101")
+    told = dataclasses.replace(
+        first, title="Hair tells.", evidence={"used": Effect("exchange", 0.5, 0.4, 0.6, 0.0, 0.0, 40)}
+    )
+    beside = judgement.cards(biased.but(findings=(told, first)), used.EXCHANGED, "exchange")
+    assert [card.finding.title for card in beside] == ["Hair tells."]
+    assert "Images put together anew" in text(render(biased.but(findings=(told,))))
+    assert "Images put together anew" not in text(render(biased.but(findings=(first,))))
+
+
 # ------------------------------------------------------------------ quadrants
 
 
