@@ -516,8 +516,7 @@ class AuditedRun(Protocol):
         """One row a sample and donor: the donor's attribute put into the image of the sample; empty where none was.
 
         Columns: ``sample, donor, region, target, target_class``, ``shift`` (what it adds to the margin of the class beyond
-        what donors without it show in that place, in its standard deviations), ``shift_region`` (what it adds at all),
-        ``response`` (as ``shift``, of the sizes).
+        what donors without it show in that place, in its standard deviations), ``shift_region`` (what it adds at all).
         """
         ...
 

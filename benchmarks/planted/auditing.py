@@ -154,10 +154,10 @@ def estimate(run: Run, found: Pairs) -> dict[str, float | None]:
     table = table[(table["region"] == region) & (table["target"] == TARGET)]
     towards = np.where(table["target_class"] == CLASSES[found.task][1], 1.0, -1.0)
     values, metric = table["value"] * towards, table["metric"]
-    if found.shortcut.swap:  # an edit takes away what no twin lacks
-        metric = metric.where(metric == "")
     of = {"shift": values[metric == "shift"], "plain": values[metric == "shift_region"]}
-    answers = {name: _plain(float(one.mean())) if one.notna().any() else None for name, one in of.items()}
+    # an edit of a swap takes away what no twin lacks
+    known = {name for name, one in of.items() if one.notna().any() and not found.shortcut.swap}
+    answers = {name: _plain(float(one.mean())) if name in known else None for name, one in of.items()}
     rows = [(name, exchanged(run, found, name)) for name in CLASSES[found.task]]
     signed = [
         (effect[1] if name == CLASSES[found.task][1] else -effect[1], effect[4])

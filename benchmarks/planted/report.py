@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.planted import grid, pictures, rates, table
 from benchmarks.planted.shortcuts import GLOBAL, LOCAL
 from benchmarks.planted.truth import BIASED, CLEAN
+from camaudit.findings import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from benchmarks.planted.rates import Rate
 
+LEAST: Final = Policy().least_shift
 DOCS: Final = Path(__file__).parents[2] / "docs"
 STAGES: Final = ("measure", "trust", "effects", "clusters", "findings", "report")
 
@@ -78,8 +80,10 @@ def _opening(models: pd.DataFrame, main: pd.DataFrame) -> str:
     kinds = main["kind"].value_counts()
     local = main[main["shortcut"].isin(LOCAL)]["kind"].value_counts()
     families = ", ".join(f"{count} {name}" for name, count in main["family"].value_counts().items())
+    planned = sum(len(jobs) for _, jobs in grid.whole())
+    part = f"\n**{len(models)} of {planned} planned audits.**\n" if len(models) < planned else ""
     return f"""# Is the verdict right?
-
+{part}
 Shortcuts are planted into photographs, models are trained on them, and `camaudit.audit` is run on each as a user would run it:
 {len(models)} audits, {len(main)} of them of 300 images with exact masks ({families}), which is what all figures are about
 unless they say otherwise.
@@ -204,7 +208,7 @@ def _intervals(cells: pd.DataFrame) -> str:
         )
     told = (
         "Every interval of a class against the mean over the 600 twins that answers the same question: of the edits the hull over the "
-        "fills, whatever a finding makes of it, and of CAM104 and CAM105 that of the finding. The twins take the shortcut away as it was "
+        "fills, whatever a finding makes of it, else (CAM104, CAM105, and CAM101 and CAM102 of a head) that of the finding. The twins take the shortcut away as it was "
         "put there; the audit has to invent what was behind it. Where something else is there instead (a man's head for a woman's, land "
         "for water), no twin says what nothing at all would do: there only what exchanges one for the other is held against twins. "
         "A *response* (what an edit does beyond its controls, in any direction) is left out: twins have no controls.\n\n"
@@ -248,7 +252,10 @@ def _peers(main: pd.DataFrame) -> str:
             "plain mean of the map: more in the mask than its area", local, local["beyond"] > 0, "beyond"
         ),
         _decision(
-            "plain mean of the edit, no control: above 0.1 SD", local, local["plain"].abs() > 0.1, "plain"
+            f"plain mean of the edit, no control: above {LEAST:g} SD",
+            local,
+            local["plain"].abs() > LEAST,
+            "plain",
         ),
     ]
     for name, told in (("attention", "attention in mask"), ("coverage", "mask coverage"), ("iou", "IoU")):

@@ -93,14 +93,11 @@ class Truth:
         return {"shift": float(drop.mean()), "response": float(np.abs(drop).mean()), "n": int(chosen.sum())}
 
     def added(self, target_class: int | None) -> Mapping[str, float]:
-        """What putting the shortcut into images that lack it adds to the margin of their predicted class.
-
-        Of a swap: what the other kind's adds, in every image.
-        """
+        """What putting the shortcut into images that lack it adds to the margin of their predicted class; nothing of a swap."""
         seen = np.where(self.shown == 1, self.planted, self.without)
         other = np.where(self.shown == 1, self.without, self.planted)
         sign = np.where(seen > 0, 1.0, -1.0)
-        chosen = np.ones(len(seen), bool) if self.swap else self.shown == 0
+        chosen = (self.shown == 0) & (not self.swap)
         if target_class is not None:
             chosen &= sign == (1 if target_class else -1)
         gain = (sign * (other - seen) / self.unit)[chosen]

@@ -100,4 +100,6 @@ def _wanted(weighed: Weighed, policy: Policy) -> str:
             f"Name a group column that tells the kinds of {name} (data.columns.groups), with five images of each at least, and leave "
             "audit.intervention.exchange on, so that one kind can be put in the place of another."
         )
+    if weighed.kind is not None:
+        return f"Add images, and more of each kind of {name}: the kinds are what limits the interval."
     return f"Add images of this kind, with {name} annotated in them.{wording.enough(weighed, policy)}"

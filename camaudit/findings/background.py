@@ -97,8 +97,8 @@ def _title(evidence: Evidence, weighed: Weighed, kind: Kind | None, answer: Answ
     why = (
         f"only {kind.effect.n} samples can be used"
         if few
-        else f"the same object scores {moves} against the others on backgrounds whose {whose}, and the interval holds both "
-        f"less and more than {policy.least_shift:g} SD"
+        else f"the same object scores {moves} against the others on backgrounds whose {whose}, and the interval holds "
+        f"{wording.holds(kind.effect, policy)}"
     )
     return f"{about}, it cannot be said whether the score follows {name}: {why}; {share}."
 

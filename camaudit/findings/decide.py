@@ -12,7 +12,7 @@ from camaudit.findings.codes import ATTRIBUTE_ATTENDED, OBJECT_MISSED
 from camaudit.findings.evidence import Evidence
 from camaudit.findings.harms import harms_findings
 from camaudit.findings.invisible import invisible_findings
-from camaudit.findings.kinds import everywhere
+from camaudit.findings.kinds import always
 from camaudit.findings.object import object_finding
 from camaudit.findings.policy import Policy
 from camaudit.findings.transplant import transplant_findings
@@ -60,12 +60,12 @@ def _attribute_cells(evidence: Evidence) -> list[Cell]:
     cells = evidence.cells("attribute")
     regions = {cell.region for cell in cells}
     elsewhere = {name for name in evidence.without_controls() if evidence.exchanged(name, "background")}
-    always = {name for name in regions if evidence.groups and evidence.fills and everywhere(evidence, name)}
+    kept = {name for name in regions if evidence.groups and evidence.fills and always(evidence, name)}
     return [
         cell
         for cell in cells
         if cell.region not in elsewhere
-        and not (cell.region in always and (cell.group or not cell.target_class))
+        and not (cell.region in kept and (cell.group or not cell.target_class))
     ]
 
 

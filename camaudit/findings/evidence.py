@@ -174,7 +174,7 @@ class Evidence:
         """What an attribute did in images of a cell, a row a sample and donor."""
         table = self.transplants
         if table is None:
-            return pd.DataFrame(columns=["sample", "shift", "shift_region", "response"])
+            return pd.DataFrame(columns=["sample", "shift", "shift_region"])
         return table[
             (table["target"] == self.target)
             & (table["target_class"] == cell.target_class)

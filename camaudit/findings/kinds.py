@@ -40,6 +40,11 @@ class Kind:
     answer: Answer
 
 
+def always(evidence: Evidence, region: str) -> bool:
+    """Whether only the kind of an attribute can be asked about: it was exchanged for others', or (nearly) every image has it."""
+    return evidence.exchanged(region, "attribute") or everywhere(evidence, region)
+
+
 def everywhere(evidence: Evidence, region: str) -> bool:
     """Whether (nearly) every image has a region, so that without it a picture is like none the model knows."""
     rows = evidence.measurements
@@ -51,7 +56,7 @@ def everywhere(evidence: Evidence, region: str) -> bool:
 
 
 def kinds(evidence: Evidence, cell: Cell, policy: Policy) -> list[Kind]:
-    """Every kind that was held against the others in a cell."""
+    """Every kind that was held against the others in a cell; see `camaudit.findings.evidence.Evidence.kinds`."""
     return [
         Kind(group, value, effect, follows(effect, policy)) for group, value, effect in evidence.kinds(cell)
     ]
@@ -66,8 +71,14 @@ def answered(found: Sequence[Kind]) -> Answer:
 
 
 def deciding(found: Sequence[Kind], answer: Answer) -> Kind | None:
-    """The kind that moves the score most, upward of two that mirror each other; of those that gave the answer."""
+    """The kind that moves the score most, upward of two that mirror each other; of those that gave the answer.
+
+    One without an interval only where none has one.
+    """
     mine = [kind for kind in found if kind.answer is answer and not math.isnan(kind.effect.estimate)]
-    return max(
-        mine, key=lambda kind: (round(abs(kind.effect.estimate), 9), kind.effect.estimate), default=None
-    )
+
+    def order(kind: Kind) -> tuple[bool, float, float]:
+        effect = kind.effect
+        return not math.isnan(effect.low), round(abs(effect.estimate), 9), effect.estimate
+
+    return max(mine, key=order, default=None)

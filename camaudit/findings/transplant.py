@@ -11,8 +11,7 @@ from camaudit.findings.building import finding
 from camaudit.findings.codes import ATTRIBUTE_TRANSPLANTED
 from camaudit.findings.evidence import Cell, over_fills
 from camaudit.findings.exemplars import ends
-from camaudit.findings.ladder import Answer, used
-from camaudit.findings.weighing import telling
+from camaudit.findings.ladder import Answer, follows
 from camaudit.statistics.transplants import TRANSPLANT
 from camaudit.types import Effect, Finding
 
@@ -44,9 +43,8 @@ def transplant_findings(evidence: Evidence, policy: Policy) -> list[Finding]:
 
 
 def _finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
-    shift, response = _shift(evidence, cell), evidence.effect("response", TRANSPLANT, cell)
-    answer = used(shift, response, policy)
-    moved = telling(shift, response, answer, policy)
+    moved = _shift(evidence, cell)
+    answer = Answer.UNASKED if moved is None else follows(moved, policy)
     status = _STATUS.get(answer, "insufficient")
     shown, against = _exemplars(evidence, cell, moved, policy.exemplars)
     return Finding(
@@ -85,7 +83,8 @@ def _exemplars(
     """Samples that the attribute moves most, and least or the other way."""
     if moved is None:
         return (), ()
-    values = evidence.transplanted(cell).groupby("sample")[moved.name].mean().dropna()
+    rows = evidence.transplanted(cell)
+    values = rows[["shift", "shift_region"]].mean(axis=1).groupby(rows["sample"]).mean().dropna()
     ordered = (values * (-1.0 if moved.estimate < 0 else 1.0)).sort_index()
     return ends(ordered.sort_values(ascending=False, kind="stable"), count)
 
@@ -99,11 +98,11 @@ def _title(evidence: Evidence, cell: Cell, moved: Effect | None, answer: Answer,
         return f"{start}tells nothing: {few}."
     if math.isnan(moved.low):
         return f"{start}tells nothing: too few donors or subjects were met."
-    if answer is Answer.YES and moved.name == "shift":
+    against = "against nothing pasted and against what images without it show in that place"
+    if answer is Answer.YES:
         side = "raises" if moved.estimate >= 0 else "lowers"
-        return f"{start}{side} the score by {wording.size(moved)} more than what images without it show in that place."
-    either = ", in one direction or the other," if moved.name == "response" else ""
-    does = f"changes the score{either} by {wording.signed(moved)} beyond what images without it show in that place"
+        return f"{start}{side} the score by {wording.size(moved)}, {against}."
+    does = f"changes the score by {wording.signed(moved)}, {against}"
     if answer is Answer.OPEN:
         return f"{start}{does}, which says neither that the model uses {name} nor that it does not."
     return f"{start}{does}."
@@ -120,9 +119,7 @@ def _advice(cell: Cell, status: Status) -> str:
 
 def _not_applicable(region: str) -> Finding:
     name = wording.named(region)
-    title = (
-        f"There was nothing to put {name} into, or nothing to take it from: every image has it or none has."
-    )
+    title = f"There was nothing to put {name} into, or nothing to take it from: every image has it, or none has, or too few lack it."
     advice = f"Annotate images that lack {name} with an empty region."
     return finding(ATTRIBUTE_TRANSPLANTED, "not_applicable", title, advice, region=region, role="attribute")
 

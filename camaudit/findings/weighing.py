@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from camaudit.findings.kinds import answered, deciding, everywhere, kinds
+from camaudit.findings.kinds import always, answered, deciding, kinds
 from camaudit.findings.ladder import Answer, attended, harms, used
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class Weighed:
         mass: share of the evidence in the region.
         area: the region's share of the image.
         excess: their difference.
-        moved: of shift and response the one that answers whether the region is used, or leaves it open.
+        moved: of shift and response the one that answers whether the region is used, or leaves it open; of an attribute that
+            was exchanged what its kind does.
         seen: whether the region is attended.
         followed: whether it is used.
         gain: what editing it away takes from the accuracy, by label where the run has that target; None where nothing was
@@ -72,12 +73,12 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
     response = evidence.edited("response", cell)
     followed = used(shift, response, policy)
     moved = telling(shift, response, followed, policy)
-    always = cell.role == "attribute" and shift is not None and everywhere(evidence, cell.region)
-    found = kinds(evidence, cell, policy) if always else []
+    kept = cell.role == "attribute" and shift is not None and always(evidence, cell.region)
+    found = kinds(evidence, cell, policy) if evidence.exchanged(cell.region, "attribute") else []
     kind = deciding(found, answered(found))
     if kind is not None:
         followed, moved = kind.answer, kind.effect
-    elif always and followed is Answer.YES:
+    elif kept and followed is Answer.YES:
         followed = Answer.OPEN
     gain = _gain(evidence, cell)
     return Weighed(
@@ -92,7 +93,7 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
         gain=gain,
         pays=harms(gain, policy) if cell.role == "attribute" and followed is Answer.YES else Answer.UNASKED,
         fills=evidence.fills,
-        always=always,
+        always=kept,
         kind=kind,
     )
 

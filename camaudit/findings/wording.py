@@ -105,7 +105,9 @@ def _is(kind: Kind) -> str:
 
 def alone(weighed: Weighed) -> str:
     """Says so where a single fill decided, which the score may follow instead of the region."""
-    return f" (with one fill only, {weighed.fills[0]})" if len(weighed.fills) == 1 else ""
+    return (
+        f" (with one fill only, {weighed.fills[0]})" if len(weighed.fills) == 1 and not weighed.kind else ""
+    )
 
 
 def pays(weighed: Weighed) -> str:
@@ -120,8 +122,8 @@ def pays(weighed: Weighed) -> str:
 def enough(weighed: Weighed, policy: Policy) -> str:
     """How many images would decide whether the score follows; empty where that cannot be guessed."""
     moved = weighed.moved
-    if moved is None or weighed.followed is not Answer.OPEN:
-        return ""
+    if moved is None or weighed.followed is not Answer.OPEN or weighed.kind is not None:
+        return ""  # of an exchange the donors are what limits it
     wanted = needed(moved, policy.least_response if moved.name == "response" else policy.least_shift)
     return f" About {wanted:,} would do." if wanted is not None and wanted > moved.n else ""
 
@@ -136,13 +138,16 @@ def undecided(weighed: Weighed, policy: Policy) -> str:
         return f"editing it away {follows(moved)}, but every image has it, so an image without it is like none the model knows"
     if moved.name == "response" and moved.high < 0:
         return "editing as much elsewhere changes the score more than editing it does"
-    if moved.name == "response":
-        holds = f"both more and less than {policy.least_response:g} SD"
-    elif max(moved.low, -moved.high) > policy.least_shift:
-        holds = "nothing smaller, but so many questions were asked that chance may have made it"
-    else:
-        holds = f"both less and more than {policy.least_shift:g} SD"
-    return f"{moves(weighed, moved)}, and the interval holds {holds}"
+    return f"{moves(weighed, moved)}, and the interval holds {holds(moved, policy)}"
+
+
+def holds(effect: Effect, policy: Policy) -> str:
+    """What keeps an effect with an interval from an answer."""
+    if effect.name == "response":
+        return f"both more and less than {policy.least_response:g} SD"
+    if max(effect.low, -effect.high) > policy.least_shift:
+        return "nothing smaller, but so many questions were asked that chance may have made it"
+    return f"both less and more than {policy.least_shift:g} SD"
 
 
 def _few(weighed: Weighed, policy: Policy) -> str:
@@ -151,7 +156,7 @@ def _few(weighed: Weighed, policy: Policy) -> str:
     least = policy.least_samples
     unknown = moved is None or moved.n < least or math.isnan(moved.low)
     if weighed.kind is not None and unknown:
-        return f"every image has it, and it can be exchanged in fewer than {least} images (or subjects)"
+        return "every image has it, and it can be exchanged in too few images, or for too few of each kind"
     if moved is None or moved.n == 0:
         seen = excess is not None and excess.n > 0
         return "no image has room for the control edits" if seen else "the region is in none of the images"

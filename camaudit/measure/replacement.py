@@ -2,11 +2,12 @@
 
 Where every image has an attribute (hair, a face), an image without it is like none that the model has learnt from, and what an
 edit takes away depends on how large the attribute is, which its kinds differ in. So the own one is painted over and another
-sample's is put there, of the same kind or of another. What any replacement does is the same for all kinds, and cancels out.
+sample's is put there, of the same kind or of another, behind the object. What any replacement does cancels out between kinds.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,15 @@ import numpy as np
 from camaudit.measure.fills import inpainted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from camaudit.measure.donors import Donors
     from camaudit.types import Sample
 
-_EVERYWHERE = 0.9  # of the donors: the decision itself looks at all samples
-_LARGEST = 0.5  # of the image: more than that is what an object stands before (`camaudit.measure.exchange`)
+_EVERYWHERE = 0.9  # of the donors
+_LARGEST = 0.5  # of the image, for the box: what fills more is what an object stands before (`camaudit.measure.exchange`)
 _SMALLEST = 0.002
 _MOST_SCALED = 3.0  # times as large or small: beyond that a donor's pixels are no picture of it
 
@@ -41,10 +44,13 @@ class Replacements:
     @cached_property
     def possible(self) -> bool:
         """Whether (nearly) every donor has the attribute, as a part of its image, and kinds can be told apart."""
-        annotated = self._donors.annotated[:, self._column]
-        areas = self._areas[annotated]
-        everywhere = bool(areas.size) and float((areas > 0).mean()) >= _EVERYWHERE
-        return everywhere and float(np.median(areas)) <= _LARGEST and len(self._donors.of_stratum) > 1
+        annotated = np.flatnonzero(self._donors.annotated[:, self._column])
+        boxes = [box for i in annotated if (box := self._boxes[i]) is not None]
+        if not boxes or len(boxes) < _EVERYWHERE * len(annotated):
+            return False
+        frame = self._donors.frames[0].shape
+        middle = float(np.median([_size(box) for box in boxes])) / (frame[0] * frame[1])
+        return middle <= _LARGEST and len(self._donors.of_stratum) > 1
 
     @cached_property
     def _areas(self) -> NDArray[np.float64]:
@@ -61,7 +67,7 @@ class Replacements:
             count: how many.
         """
         mine = _box(own)
-        if mine is None or own.mean() > _LARGEST:
+        if mine is None or _size(mine) > _LARGEST * own.size:
             return []
         fits = np.array(
             [
@@ -80,43 +86,43 @@ class Replacements:
         """The id of a donor."""
         return self._donors.samples[place].id
 
-    def replaced(self, frame: NDArray[np.uint8], own: NDArray[np.float32], place: int) -> NDArray[np.uint8]:
-        """An image with a donor's attribute, scaled and moved so that its box fits that of the one that was there.
+    def replaced(
+        self,
+        frame: NDArray[np.uint8],
+        own: NDArray[np.float32],
+        free: NDArray[np.float32],
+        places: Sequence[int],
+    ) -> list[NDArray[np.uint8]]:
+        """An image with the attribute of each of some donors, moved to where the own one was and scaled to the size of its box.
 
         Args:
-            frame: the image with its own attribute painted over, see `without`; (height, width, 3) uint8.
-            own: how much of each pixel the own one took, (height, width).
-            place: of the donor.
+            frame: the image, (height, width, 3) uint8.
+            own: how much of each pixel the own attribute takes, (height, width).
+            free: how much of each pixel may change: nothing of the object, which stays in front, and of padding.
+            places: of the donors.
         """
+        bare = inpainted(frame, own * free, free > 0)
+        return [self._put(bare, own, free, place) for place in places]
+
+    def _put(
+        self, bare: NDArray[np.uint8], own: NDArray[np.float32], free: NDArray[np.float32], place: int
+    ) -> NDArray[np.uint8]:
         import cv2
 
         theirs, mine = self._boxes[place], _box(own)
         if theirs is None or mine is None:
-            return frame
+            return bare
         scale = _scale(theirs, mine)
-        move = [to - scale * of for of, to in zip(_centre(theirs), _centre(mine), strict=True)]
-        matrix = np.array([[scale, 0, move[1]], [0, scale, move[0]]], dtype=np.float64)
-        size = (frame.shape[1], frame.shape[0])
+        down, right = (to - scale * of for of, to in zip(_centre(theirs), _centre(mine), strict=True))
+        matrix = np.array([[scale, 0, right], [0, scale, down]], dtype=np.float64)
+        size = (bare.shape[1], bare.shape[0])
         share = self._donors.coverage[place, self._column].astype(np.float32) / 255
         shown = cv2.warpAffine(
             self._donors.frames[place], matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        covered = cv2.warpAffine(share, matrix, size, flags=cv2.INTER_LINEAR)[..., None]
-        mixed = frame * (1 - covered) + shown * covered
-        return np.rint(mixed).astype(np.uint8)
-
-
-def without(
-    frame: NDArray[np.uint8], own: NDArray[np.float32], valid: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
-    """An image with its attribute painted over with what is around it.
-
-    Args:
-        frame: (height, width, 3) uint8.
-        own: how much of each pixel the attribute takes, (height, width).
-        valid: true on the image, false on padding.
-    """
-    return inpainted(frame, own, valid)
+        covered = (cv2.warpAffine(share, matrix, size, flags=cv2.INTER_LINEAR) * free)[..., None]
+        mixed: NDArray[np.uint8] = np.rint(bare * (1 - covered) + shown * covered).astype(np.uint8)
+        return mixed
 
 
 _Box = tuple[int, int, int, int]
@@ -132,8 +138,12 @@ def _box(covered: NDArray[np.float32]) -> _Box | None:
 
 def _scale(of: _Box, to: _Box) -> float:
     """How many times as large the second box is as the first, by the root of their areas."""
-    sizes = [(bottom - top + 1) * (right - left + 1) for top, bottom, left, right in (of, to)]
-    return float((sizes[1] / sizes[0]) ** 0.5)
+    return math.sqrt(_size(to) / _size(of))
+
+
+def _size(box: _Box) -> int:
+    top, bottom, left, right = box
+    return (bottom - top + 1) * (right - left + 1)
 
 
 def _centre(box: _Box) -> tuple[float, float]:

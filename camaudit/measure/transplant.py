@@ -26,8 +26,9 @@ CONTROLS = 2
 """Pieces of donors without the attribute, for each that is pasted."""
 DONORS = 2
 """Donors whose attribute a sample is given."""
-_CHOICES = 12
-"""Donors without the attribute that its controls are chosen from: those with the least annotated in the place."""
+LEAST_WITHOUT = 5
+"""Donors without the attribute; with fewer the same pieces would stand for all images."""
+_FREE = 0.05  # of a piece that may lie on a control's own object
 
 
 class Attributes:
@@ -63,16 +64,26 @@ class Attributes:
         return found
 
     def chosen(self, sample: Sample) -> list[tuple[int, list[int]]]:
-        """Donors that give their attribute to a sample, each with the donors of its controls; none where nothing lacks it."""
-        without = self._donors.order(sample, self.lacking)[:_CHOICES]
-        if len(without) < CONTROLS:
+        """Donors that give their attribute to a sample, each with the donors of its controls; none where too few lack it.
+
+        Controls are the first that show nothing annotated in the place, or those that show the least.
+        """
+        without = self._donors.order(sample, self.lacking)
+        if len(without) < LEAST_WITHOUT:
             return []
         found = []
         for place in self._donors.order(sample, self.there)[:DONORS]:
             share = torch.from_numpy(self.share(place))
-            covered = [float((self._taken[other] * share).sum()) for other in without]
-            least = sorted(range(len(without)), key=covered.__getitem__)[:CONTROLS]
-            found.append((place, [without[i] for i in least]))
+            most = _FREE * float(share.sum())
+            controls: list[int] = []
+            covered: dict[int, float] = {}
+            for other in without:
+                covered[other] = float((self._taken[other] * share).sum())
+                controls += [other] if covered[other] <= most else []
+                if len(controls) == CONTROLS:
+                    break
+            others = sorted(set(without) - set(controls), key=lambda of: covered.get(of, 0.0))
+            found.append((place, [*controls, *others][:CONTROLS]))
         return found
 
     def name(self, place: int) -> str:

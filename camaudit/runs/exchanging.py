@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 
 from camaudit.measure.exchange import exchangeable, exchanged_scores
-from camaudit.measure.replacement import without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,13 +88,14 @@ def _attributes(batch: Batch, asked: Asked, settings: Settings, region: str, *, 
     """The images of samples with the attribute of donors in the place of their own."""
     replacements = pool.replacements(region)
     coverage = np.nan_to_num(batch.coverage[:, list(settings.roles).index(region)]).astype(np.float32)
+    item = None if settings.item is None else list(settings.roles).index(settings.item)
     given, frames = [], []
     for row, sample in enumerate(batch.samples):
         places = replacements.chosen(sample, coverage[row], settings.donors)
-        if not places:
-            continue
-        bare = without(batch.images[row], coverage[row], batch.valid[row])
-        frames += [replacements.replaced(bare, coverage[row], place) for place in places]
+        free = batch.valid[row].astype(np.float32)
+        if item is not None:
+            free *= 1 - np.nan_to_num(batch.coverage[row, item])
+        frames += replacements.replaced(batch.images[row], coverage[row], free, places) if places else []
         given += [(row, replacements.name(place), [region]) for place in places]
     if not given:
         return nothing()

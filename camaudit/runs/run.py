@@ -102,7 +102,7 @@ class Run:
     @cached_property
     def transplants(self) -> pd.DataFrame:
         """One row a sample and donor of an attribute; see `camaudit.types.AuditedRun`."""
-        columns = ("sample", "donor", "region", "target", "target_class", "shift", "shift_region", "response")
+        columns = ("sample", "donor", "region", "target", "target_class", "shift", "shift_region")
         return self._optional("transplants.parquet", columns)
 
     @cached_property

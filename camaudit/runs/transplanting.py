@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from camaudit.runs.pool import Pool
     from camaudit.runs.settings import Settings
 
-SHIFTS = ("shift", "shift_region", "response")
+SHIFTS = ("shift", "shift_region")
 COLUMNS = ("sample", "donor", "region", "target", "target_class", *SHIFTS)
 
 
@@ -84,7 +84,6 @@ def _rows(
                 target_class=[asked.model.classes[classes[row]] for row in table["row"]],
                 shift=(gains[:, 0] - gains[:, 1:].mean(1)).cpu().numpy(),
                 shift_region=gains[:, 0].cpu().numpy(),
-                response=(gains[:, 0].abs() - gains[:, 1:].abs().mean(1)).cpu().numpy(),
             )
         )
     return pd.concat(found, ignore_index=True)[list(COLUMNS)]

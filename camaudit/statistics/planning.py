@@ -40,7 +40,7 @@ def smallest_effect(n: int, deviation: float, *, power: float = 0.8, level: floa
     return float(brentq(missed, 0, most)) * deviation / math.sqrt(n)
 
 
-def needed(effect: Effect, beyond: float, within: float | None = None) -> int | None:
+def needed(effect: Effect, threshold: float) -> int | None:
     """How many images like these would decide whether the mean lies beyond a threshold, up or down, or within one.
 
     That many make an interval around the same estimate so short that it lies wholly on one side: its width falls with the
@@ -48,23 +48,22 @@ def needed(effect: Effect, beyond: float, within: float | None = None) -> int | 
 
     Args:
         effect: with its interval.
-        beyond: in the effect's unit, 0 for its sign.
-        within: the same; None: the same as `beyond`.
+        threshold: in the effect's unit, 0 for its sign.
 
     Returns:
         The number of images, at least `effect.n`; None where there is no interval, or where the estimate lies so near to the
         threshold that a billion would not do.
     """
-    within = beyond if within is None else within
     size = abs(effect.estimate)
     inward, outward = effect.estimate - effect.low, effect.high - effect.estimate
     if effect.estimate < 0:
         inward, outward = outward, inward
     ratios = []
-    if size > beyond:
-        ratios.append(inward / (size - beyond))
-    if size < within:
-        ratios.append(float(np.maximum(outward / (within - size), inward / (within + size))))
+    if size > threshold:
+        ratios.append(inward / (size - threshold))
+    if size < threshold:
+        ratios.append(float(np.maximum(outward / (threshold - size), inward / (threshold + size))))
     # NaN where there is no interval
     found = [ratio for ratio in ratios if effect.n and ratio < math.sqrt(1e9 / effect.n)]
-    return max(effect.n, math.ceil(effect.n * min(found) ** 2)) if found else None
+    # rounding alone shall not ask for one image more
+    return max(effect.n, math.ceil(effect.n * min(found) ** 2 * (1 - 1e-9))) if found else None

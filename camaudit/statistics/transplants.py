@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TRANSPLANT = "transplant"
 """Method of these effects; their metrics are those of an edit: ``shift_region`` is what a paste does against nothing."""
-METRICS = ("shift", "shift_region", "response")
+METRICS = ("shift", "shift_region")
 
 
 def transplant_effects(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from camaudit.findings import Evidence, Policy, decide
-from tests.findings.tables import RESPONSE, SHIFT, evidence
+from tests.findings.tables import SHIFT, evidence
 
 if TYPE_CHECKING:
     from camaudit.types import Finding
@@ -43,17 +43,16 @@ def _evidence(moves: str, *, plain: str | None = None, n: int = 40, seen: str = 
         for metric, numbers in (
             ("shift", SHIFT[moves]),
             ("shift_region", SHIFT[plain or moves]),
-            ("response", RESPONSE[moves]),
         )
         if numbers is not None
     ]
     transplants = pd.DataFrame(
         [
-            (f"s{i}", "s0", "hair", "predicted", of, float(i), float(i), float(i))
+            (f"s{i}", "s0", "hair", "predicted", of, float(i), float(i))
             for of in ("nurse", "doctor")
             for i in range(10)
         ],
-        columns=["sample", "donor", "region", "target", "target_class", "shift", "shift_region", "response"],
+        columns=["sample", "donor", "region", "target", "target_class", "shift", "shift_region"],
     )
     return replace(
         base,
@@ -71,7 +70,7 @@ def _found(of: Evidence, policy: Policy | None = None) -> list[Finding]:
     [
         ("yes", None, "issue", "yes"),
         ("raises", None, "issue", "yes"),
-        ("both ways", None, "issue", "yes"),
+        ("both ways", None, "passed", "no"),  # in its class: its direction is what it is pasted for
         ("no", None, "passed", "no"),
         ("open", None, "insufficient", "open"),
         ("few", None, "insufficient", "open"),
@@ -96,8 +95,7 @@ def test_the_title_tells_the_direction_and_whose_attribute_it_is() -> None:
     raised = _found(_evidence("yes"))[0].title
     assert "pasting hair of another image raises the score by 0.40 SD (0.30 to 0.50)" in raised
     assert "lowers the score by 0.40 SD (0.30 to 0.50)" in _found(_evidence("raises"))[0].title
-    assert "in one direction or the other" in _found(_evidence("both ways"))[0].title
-    assert "more than what images without it show in that place" in raised
+    assert "against nothing pasted and against what images without it show in that place" in raised
 
 
 def test_too_few_images_are_said_so() -> None:
@@ -121,7 +119,7 @@ def test_nothing_to_put_it_into_is_not_applicable_with_the_reason() -> None:
     assert of.transplants is not None
     (finding,) = _found(replace(of, transplants=of.transplants.iloc[:0]))
     assert finding.status == "not_applicable"
-    assert "every image has it or none has" in finding.title
+    assert "every image has it, or none has" in finding.title
 
 
 def test_where_nobody_asked_nothing_is_said() -> None:

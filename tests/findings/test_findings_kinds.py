@@ -75,7 +75,7 @@ def with_kinds(
         effects=pd.concat([mine, pd.DataFrame(rows)] if groups else [mine], ignore_index=True),
         measurements=areas,
         samples=pd.DataFrame({"sample": names, "group_gender": ["woman", "man"] * (COUNT // 2)}),
-        exchanges=exchanges,
+        exchanges=exchanges if groups and not absent else None,
         groups=groups,
         classes=["nurse", "doctor"],
     )
@@ -121,7 +121,7 @@ def test_an_interval_that_holds_both_decides_nothing() -> None:
     (finding,) = of_hair(with_kinds("open"))
     assert (finding.status, finding.answers["used"]) == ("insufficient", "open")
     assert "the interval holds both" in finding.title
-    assert "would do" in finding.advice
+    assert "more of each kind of hair" in finding.advice
 
 
 def test_exemplars_are_the_images_that_it_moves_most() -> None:
@@ -136,6 +136,29 @@ def test_without_groups_an_absence_decides_nothing() -> None:
     assert "Name a group column" in finding.advice
 
 
+def test_where_nothing_was_exchanged_an_absence_decides_nothing() -> None:
+    tables = with_kinds("yes")
+    rows = tables.effects[tables.effects["metric"] != "exchange"]
+    (finding,) = of_hair(replace(tables, effects=rows, exchanges=None))
+    assert (finding.status, finding.answers["used"]) == ("insufficient", "open")
+    assert "leave audit.intervention.exchange on" in finding.advice
+
+
+def test_what_was_exchanged_is_judged_by_its_kind_though_some_images_lack_it() -> None:
+    tables = with_kinds("yes")
+    (finding,) = of_hair(replace(tables, measurements=with_kinds("yes", absent=5).measurements))
+    assert finding.effect is not None
+    assert finding.effect.name == "exchange"
+
+
+def test_a_kind_without_an_interval_does_not_hide_one_that_has_one() -> None:
+    tables = with_kinds("open")
+    rows = tables.effects.copy()
+    rows.loc[rows["value"] == "woman", ["estimate", "low", "high", "q"]] = (0.8, NAN, NAN, NAN)
+    (finding,) = of_hair(replace(tables, effects=rows))
+    assert "whose gender is man" in finding.title
+
+
 def test_an_attribute_that_some_images_lack_is_asked_as_before() -> None:
     tables = with_kinds("no", absent=5)
     assert not everywhere(tables, "hair")
@@ -145,4 +168,4 @@ def test_an_attribute_that_some_images_lack_is_asked_as_before() -> None:
 def test_too_few_images_decide_nothing() -> None:
     (finding,) = of_hair(with_kinds("few", n=4))
     assert finding.answers["used"] == "open"
-    assert "it can be exchanged in fewer than 10 images" in finding.title
+    assert "it can be exchanged in too few images, or for too few of each kind" in finding.title

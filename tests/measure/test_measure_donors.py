@@ -12,7 +12,7 @@ from PIL import Image
 
 from camaudit.measure.donors import Donors, draw_donors, stratum
 from camaudit.measure.exchange import Backgrounds, exchangeable, exchanged_scores
-from camaudit.measure.replacement import Replacements, without
+from camaudit.measure.replacement import Replacements
 from camaudit.measure.transplant import CONTROLS, DONORS, Attributes, pasted_scores
 from camaudit.types import Preprocessing, Region, Sample
 
@@ -212,6 +212,16 @@ def test_a_piece_is_the_attribute_in_its_place_and_its_controls_are_what_others_
         assert (control[inside] == 40 + 4 * int(attributes.name(other)[1:])).all()
 
 
+def test_nothing_is_given_where_few_images_lack_it(samples: list[Sample]) -> None:
+    few = draw_donors([*samples[1::2], *samples[:8:2]], RECIPE, PARTS, ["place"], seed=0)
+    assert _attributes(few).chosen(samples[20]) == []
+
+
+def test_controls_are_many_donors(pool: Donors, samples: list[Sample]) -> None:
+    met = {other for sample in samples for _, found in _attributes(pool).chosen(sample) for other in found}
+    assert len(met) >= 12
+
+
 def test_nothing_is_given_where_no_image_lacks_it(samples: list[Sample]) -> None:
     donors = draw_donors(samples[1::2], RECIPE, PARTS, ["place"], seed=0)
     assert _attributes(donors).chosen(samples[0]) == []
@@ -239,6 +249,7 @@ def test_a_paste_on_a_linear_model_is_the_closed_form() -> None:
 # ------------------------------------------------------------------ replacement
 
 FACE, FACES = "face", {"face": ("face",)}
+FREE = np.ones((SIDE, SIDE), np.float32)
 
 
 def _with_face(folder: Path, i: int) -> Sample:
@@ -266,22 +277,21 @@ def test_a_replaced_attribute_lies_where_the_own_one_was_in_its_size(faces: list
     for sample in faces[:4]:
         place = next(i for i, donor in enumerate(donors.samples) if donor.id == sample.id)
         frame, own = donors.frames[place], donors.coverage[place, 0].astype(np.float32) / 255
-        bare = without(frame, own, donors.valid[place])
-        assert np.abs(bare.astype(int) - 100).max() <= 3
         chosen = replacements.chosen(sample, own, 6)
         assert sample.id not in {replacements.name(other) for other in chosen}
         assert len({donors.samples[other].groups["who"] for other in chosen[:2]}) == 2
-        for other in chosen:
-            shown = replacements.replaced(bare, own, other).astype(int)
+        found = replacements.replaced(frame, own, FREE, chosen)
+        for other, picture in zip(chosen, found, strict=True):
+            shown = picture.astype(int)
             colour = ((200, 0, 0), (0, 0, 200))[int(replacements.name(other)[1:]) % 2]
             rows, columns = np.nonzero((np.abs(shown - colour) <= 40).all(axis=2))
             at, to = np.nonzero(own > 0.5)
-            for found, expected in ((rows, at), (columns, to)):
-                assert abs(int(found.min()) - int(expected.min())) <= 1
-                assert abs(int(found.max()) - int(expected.max())) <= 1
+            for have, expected in ((rows, at), (columns, to)):
+                assert abs(int(have.min()) - int(expected.min())) <= 1
+                assert abs(int(have.max()) - int(expected.max())) <= 1
             outside = np.ones((SIDE, SIDE), bool)
             outside[at.min() - 2 : at.max() + 3, to.min() - 2 : to.max() + 3] = False
-            assert (shown[outside] == bare[outside]).all()
+            assert (shown[outside] == frame[outside]).all()
 
 
 def test_the_own_attribute_put_back_is_the_image_itself(faces: list[Sample]) -> None:
@@ -289,9 +299,43 @@ def test_the_own_attribute_put_back_is_the_image_itself(faces: list[Sample]) -> 
     replacements = Replacements(donors, 0)
     for place in range(3):
         own = donors.coverage[place, 0].astype(np.float32) / 255
-        bare = without(donors.frames[place], own, donors.valid[place])
-        again = replacements.replaced(bare, own, place).astype(int)
+        (again,) = replacements.replaced(donors.frames[place], own, FREE, [place])
+        again = again.astype(int)
         assert np.abs(again - donors.frames[place]).max() <= 1
+
+
+def test_the_object_and_padding_stay_as_they_are(faces: list[Sample]) -> None:
+    donors = draw_donors(faces, RECIPE, FACES, ["who"], seed=0)
+    replacements = Replacements(donors, 0)
+    frame, own = donors.frames[0], donors.coverage[0, 0].astype(np.float32) / 255
+    free = FREE.copy()
+    rows, columns = np.nonzero(own > 0.5)
+    free[rows.min() : rows.min() + 4] = 0
+    for picture in replacements.replaced(frame, own, free, replacements.chosen(faces[0], own, 6)):
+        assert (picture[free == 0] == frame[free == 0]).all()
+        assert (picture[rows.max(), columns.max()] != frame[0, 0]).any()
+
+
+def test_a_tall_attribute_keeps_its_shape(tmp_path: Path) -> None:
+    """Red is taller than wide, blue wider than tall: the size of the box is matched, its shape is the donor's."""
+    made = []
+    for i, (high, wide, colour) in enumerate(((16, 4, (200, 0, 0)), (4, 16, (0, 0, 200)))):
+        pixels, mask = np.full((SIDE, SIDE + 12, 3), 100, np.uint8), np.zeros((SIDE, SIDE + 12), bool)
+        mask[20 : 20 + high, 24 : 24 + wide] = True
+        pixels[mask] = colour
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+        made.append(
+            Sample(f"s{i}", tmp_path / f"{i}.png", "x", {"who": "ab"[i]}, (Region(FACE, "attribute", mask),))
+        )
+    donors = draw_donors(made, RECIPE, FACES, ["who"], seed=0)
+    place = {donor.id: i for i, donor in enumerate(donors.samples)}
+    own = donors.coverage[place["s0"], 0].astype(np.float32) / 255
+    free = np.ones_like(own)
+    (shown,) = Replacements(donors, 0).replaced(donors.frames[place["s0"]], own, free, [place["s1"]])
+    rows, columns = np.nonzero(shown[..., 2] > 150)
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (4, 16)
+    # the middle of what was there
+    assert (rows.mean(), columns.mean()) == pytest.approx((27.5, 25.5), abs=0.6)
 
 
 @pytest.mark.parametrize("lacking", [0, 1, 6])

@@ -153,6 +153,58 @@ def test_a_paste_adds_the_brightness_of_the_mark(marks: Dataset, tmp_path: Path)
     assert {finding.status for finding in found.values()} == {"issue"}
 
 
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Every image has a mark, pale or deep, whatever the label; the items differ."""
+    folder, random = tmp_path_factory.mktemp("kinds"), np.random.default_rng(1)
+    made = []
+    for i in range(COUNT):
+        label, tone = CLASSES[i % 2], ("pale", "deep")[i // 2 % 2]
+        pixels = np.full((SIDE, SIDE, 3), 110, dtype=np.uint8)
+        item, mark = np.zeros((2, SIDE, SIDE), dtype=bool)
+        item[ITEM], mark[MARK] = True, True
+        pixels[item] = random.integers(60, 100) + 90 * (label == "bright")
+        pixels[mark] = random.integers(20, 60) + 170 * (tone == "pale")
+        path = folder / f"{i:02}.png"
+        Image.fromarray(pixels).save(path)
+        regions = (ca.Region("item", "object", item), ca.Region("mark", "attribute", mark))
+        made.append(ca.Sample(f"s{i:02}", path, label, {"tone": tone}, regions))
+    return Dataset.of(made)
+
+
+def test_an_attribute_that_every_image_has_is_exchanged_to_the_last_shade(
+    kinds: Dataset, tmp_path: Path
+) -> None:
+    """The model is the brightness of the mark, so a donor's mark gives its own brightness."""
+    run = _audited(kinds, tmp_path / "run", MARK)
+    exact = {sample: 16 * (_pixels(run, sample)[MARK].mean() - 0.5) for sample in run.samples["sample"]}
+    deviation = np.std(list(exact.values()))
+    rows = run.exchanges[run.exchanges["target"] == "label"]
+    assert set(rows["put"]) == {"attribute"}
+    assert len(rows) == COUNT * 6
+    assert (rows["sample"] != rows["donor"]).all()
+    sign = np.where(rows["target_class"] == "bright", 1, -1)
+    np.testing.assert_allclose(rows["value"], sign * rows["donor"].map(exact) / deviation, atol=0.05)
+    effect = run.effects.query(
+        "metric == 'exchange' and target == 'label' and target_class == 'bright' and value == 'pale'"
+    )
+    tones = {sample.id: sample.groups["tone"] for sample in kinds.samples}
+    levels = [np.mean([of for name, of in exact.items() if tones[name] == tone]) for tone in ("pale", "deep")]
+    assert effect["estimate"].item() == pytest.approx((levels[0] - levels[1]) / deviation, abs=0.1)
+    about = [finding for finding in run.findings if finding.region == "mark" and finding.target_class]
+    used = [finding for finding in about if finding.code in {"CAM101", "CAM102"}]
+    assert {finding.status for finding in used} == {"issue"}
+    assert all("with mark of images whose tone is" in finding.title for finding in used)
+    assert {finding.status for finding in run.findings if finding.code == "CAM105"} == {"not_applicable"}
+    assert run.transplants.empty
+
+
+def test_a_model_that_looks_elsewhere_follows_no_kind(kinds: Dataset, tmp_path: Path) -> None:
+    run = _audited(kinds, tmp_path / "run", ITEM)
+    used = [finding for finding in run.findings if finding.code == "CAM101"]
+    assert {finding.answers["used"] for finding in used} == {"no"}
+
+
 def test_what_cannot_be_exchanged_or_transplanted_is_said(walls: Dataset, tmp_path: Path) -> None:
     alone = [
         ca.Sample(of.id, of.image, of.label, {}, tuple(r for r in of.regions if r.name == "wall"))
@@ -164,7 +216,7 @@ def test_what_cannot_be_exchanged_or_transplanted_is_said(walls: Dataset, tmp_pa
     said = {f.code: (f.status, f.title) for f in run.findings if f.code in {"CAM104", "CAM105"}}
     assert said["CAM104"][0] == said["CAM105"][0] == "not_applicable"
     assert "no region is annotated as the object" in said["CAM104"][1]
-    assert "every image has it or none has" in said["CAM105"][1]
+    assert "every image has it, or none has" in said["CAM105"][1]
     assert run.verdict.status == "insufficient"
 
 
@@ -178,7 +230,7 @@ class _Killed(Exception):  # noqa: N818
     pass
 
 
-@pytest.mark.parametrize("which", ["walls", "marks"])
+@pytest.mark.parametrize("which", ["walls", "marks", "kinds"])
 def test_a_run_that_is_gone_on_with_meets_the_same_donors(
     which: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -268,13 +268,11 @@ def test_effects_of_transplants_are_means_in_every_cell() -> None:
             "predicted",
             "ab"[i % 2],
             [0.5, -0.5][i % 2] + rng.normal(0, 0.05),
-            0.5,
-            False,
         )
         for i in range(24)
         for donor in rng.choice(24, 2, replace=False)
     ]
-    columns = ["sample", "donor", "region", "target", "target_class", "shift", "response", "had"]
+    columns = ["sample", "donor", "region", "target", "target_class", "shift"]
     transplants = pd.DataFrame(rows, columns=columns).assign(shift_region=lambda of: of["shift"] + 1)
     table = transplant_effects(transplants, samples, ["place"])
     cells = table[table["metric"] == "shift"].set_index(["target_class", "value"])
