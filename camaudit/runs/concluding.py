@@ -120,7 +120,7 @@ def judge(
         trust: what the maps were found to be worth; None where nobody asked.
         training: labels and groups of the training set; None where no table was named.
         recasts: what the looks of whole images do to the scores when they are changed; None where nobody asked.
-        exchanges: what objects score on other samples' backgrounds; None where nobody asked.
+        exchanges: what images score with other samples' backgrounds or attributes; None where nobody asked.
         transplants: what attributes do in images that lack them; None where nobody asked.
     """
     single = {name: role for name, role in manifest.roles.items() if "+" not in name}
