@@ -110,7 +110,7 @@ def whole(portion: Portion = "reported") -> Plan:
     models += [("frozen", 100, 0), ("tuned", 50, 0)]
     plan += wave(_PHOTOGRAPHED[:4], models)
     plan += [(Station(*_VARIED, portion, seed), varied())]
-    plan += wave(_PHOTOGRAPHED[4:], models)
+    plan += wave((*_PHOTOGRAPHED[4:], ("nurse", "head")), models)
     # other images, other models
     further: Models = (*(("cnn", 50, i) for i in (0, 1, 2)), ("cnn", 70, 0), ("cnn", 90, 0), ("cnn", 95, 0))
     for later in (1, 2, 3):
