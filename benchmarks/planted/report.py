@@ -189,9 +189,16 @@ def _traps(main: pd.DataFrame) -> str:
         excluded = rates.proportion(clean["excluded"])
         attended = rates.proportion(clean["attended"])
         rows.append((told, rates.proportion(clean["used"]).text(), attended.text(), excluded.text()))
-    return _markdown(
-        ("trap (clean models)", "called used", "called attended", "use excluded by the verdict"), rows
+    clean = local[local["kind"] == "clean"]
+    unseen = rates.proportion(clean["invisible"]).text()
+    told = (
+        f"\n\nThat “something the maps cannot show” is used (CAM301, CAM302) is said of {unseen} of these clean models. Nothing of that "
+        "kind was planted in them, and no twin tells whether it is true: they may well go by the light or the colour of a scene. "
+        f"Single images of a clean model still move, in one direction or the other, by {clean['size'].median():.2f} SD on average (the "
+        f"median model; at most {clean['size'].max():.2f}): a bias is here what is left in the mean."
     )
+    head = ("trap (clean models)", "called used", "called attended", "use excluded by the verdict")
+    return _markdown(head, rows) + told
 
 
 def _intervals(cells: pd.DataFrame) -> str:
@@ -335,17 +342,14 @@ def _worked(main: pd.DataFrame) -> str:
 
 def _costs(main: pd.DataFrame) -> str:
     rows = []
-    for family, of in main.groupby("family"):
+    for family, of in main[main["seconds_trust"] > 0].groupby("family"):
         whole = of[[f"seconds_{stage}" for stage in STAGES if f"seconds_{stage}" in of]].sum(axis=1)
         shares = [
             f"{(of[f'seconds_{stage}'] / whole).median():.0%}" if f"seconds_{stage}" in of else "–"
             for stage in STAGES
         ]
         rows.append((str(family), *shares, f"{of['seconds_all'].median():.0f} s"))
-    told = (
-        "Median share of a run's wall time, on one core; frozen trunks answer from memory where they have seen an edited image "
-        "before, so for them measuring and trust weigh less than they would for one user with one model.\n\n"
-    )
+    told = "Median share of a run's wall time, on one core with other work beside it, of the audits that examined trust.\n\n"
     return told + _markdown(("family", *STAGES, "run"), rows)
 
 
@@ -359,8 +363,6 @@ _LIMITS: Final = """## What this does not show
 
 - Cut-outs in photographed places are not photographs: edges are sharper, and an inpainted disc leaves less behind than a removed person.
 - Models are small, and two classes are told apart. A network with a thousand classes may use an attribute in ways that no pair shows.
+- Of a shortcut that no model uses by more than 0.5 SD (– above) only the false alarms are measured.
 - The doses by which whole images are changed (CAM301) were set by somebody who had read how they are planted here.
-- The masks of the main table are exact. The table of sloppy masks rests on few models.
-- Every null model still moves when something salient is pasted into its image, by 0.2 to 0.4 SD of one image's margin in one
-  direction or the other. That is not a bias by the definition here, which asks for a mean; whoever calls it one will count more
-  false alarms as hits."""
+- The masks of the main table are exact. The tables of sloppy masks and of fewer images rest on two models."""
