@@ -233,10 +233,11 @@ def test_another_seed_changes_only_what_is_drawn(finished: Run, tmp_path: Path) 
     settings = config.audit.model_copy(update={"seed": 1})
     other = run_config(config.model_copy(update={"audit": settings}), tmp_path / "run")
     pd.testing.assert_frame_equal(other.measurements, finished.measurements)
-    # whose attribute is put into an image is drawn
-    same = [run.effects[run.effects["method"] != "transplant"] for run in (other, finished)]
+    # whose attribute an image is given is drawn
+    same = [run.effects[~run.effects["method"].isin(["transplant", "exchange"])] for run in (other, finished)]
     pd.testing.assert_frame_equal(*same)
-    assert not other.transplants.equals(finished.transplants)
+    drawn = [pd.concat([run.transplants, run.exchanges]) for run in (other, finished)]
+    assert not drawn[0].equals(drawn[1])
 
 
 # ------------------------------------------------------------------ a network and samples from Python
