@@ -25,6 +25,7 @@ _INPAINT_SIDE = (
 )
 _INPAINT_RADIUS = 3  # pixels of that size, the usual choice
 _MARGIN = 0.01  # of the side: the region's own edge must not be what is continued
+_TOUCHED = 1 / 255  # coverage of a pixel from which on eight bits can show something of the region
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ def edited_scores(
 ) -> Tensor:
     """The scores after each edit.
 
+    An edit takes every pixel that the region touches: filled only as far as they are covered, the pixels of its rim would still
+    show its outline (of 46 by 15 pixels brought to 23 by 8 that was a tenth of what a model made of them).
+
     Args:
         pictures: the images.
         fill: a key of `FILLS`.
@@ -81,10 +85,10 @@ def edited_scores(
     """
     found = []
     for mine, covered in zip(torch.split(rows, chunk), torch.split(edits, chunk), strict=True):
-        images, share = pictures.images[mine], covered[:, None].to(pictures.images)
-        filled = FILLS[fill](pictures, mine, covered)
+        images, touched = pictures.images[mine], (covered >= _TOUCHED).to(pictures.images)
+        filled = FILLS[fill](pictures, mine, touched)
         # convolutions on a CPU are half as fast in the usual layout
-        edited = torch.lerp(images, filled, share).contiguous(memory_format=torch.channels_last)
+        edited = torch.lerp(images, filled, touched[:, None]).contiguous(memory_format=torch.channels_last)
         found.append(scores(edited))
     return torch.cat(found)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch import Tensor
 
 from camaudit.measure import FILLS, Pictures, blur, edited_scores
@@ -143,19 +146,44 @@ def test_a_swap_without_donors_is_refused() -> None:
     chunk=st.integers(1, 5),
 )
 def test_an_edit_of_a_linear_model_is_the_closed_form(fill: str, top: int, left: int, chunk: int) -> None:
-    """score(image) = <weights, image>, so the score after an edit is <weights, image + edit (filled - image)>."""
+    """score(image) = <weights, image>, so the score after an edit is <weights, image + touched (filled - image)>."""
     pictures = _pictures(_frames(3, seed=top), donors=True)
     weights = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(left))
     rows = torch.tensor([2, 0, 1])
-    edits = _box(top, left, 12, 12).expand(3, -1, -1) * torch.tensor([1.0, 0.5, 0.25])[:, None, None]
+    edits = _box(top, left, 12, 12).expand(3, -1, -1) * torch.tensor([1.0, 0.5, 0.001])[:, None, None]
+    touched = _box(top, left, 12, 12).expand(3, -1, -1) * torch.tensor([1.0, 1.0, 0.0])[:, None, None]
 
     def score(images: Tensor) -> Tensor:
         return torch.einsum("nchw,kchw->nk", images, weights)
 
     found = edited_scores(pictures, fill, rows, edits, score, chunk=chunk)
     for place, row in enumerate(rows.tolist()):
-        filled = FILLS[fill](pictures, rows[place : place + 1], edits[place : place + 1])[0]
+        filled = FILLS[fill](pictures, rows[place : place + 1], touched[place : place + 1])[0]
         image = pictures.images[row].double()
-        change = edits[place].double() * (filled.double() - image)
+        change = touched[place].double() * (filled.double() - image)
         expected = torch.einsum("chw,kchw->k", image + change, weights.double())
         torch.testing.assert_close(found[place].double(), expected, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("fill", ["inpaint", "mean", "swap"])  # a blur keeps the colours of what it blurs
+@pytest.mark.parametrize("resampling", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
+def test_nothing_of_a_region_is_left_where_an_image_was_reduced(
+    fill: str, resampling: Image.Resampling
+) -> None:
+    """Filled as far as it was covered, a pixel of the rim showed what was left of the region, which is its outline."""
+    place = np.zeros((101, 101), dtype=np.float32)
+    place[31:46, 17:64] = 1
+    large = np.where(place[..., None] > 0, np.uint8([255, 0, 255]), np.uint8([40, 90, 40]))
+    frame = np.array(Image.fromarray(large).resize((SIDE, SIDE), resampling))
+    covered = np.clip(np.asarray(Image.fromarray(place).resize((SIDE, SIDE), resampling)), 0, 1)
+    assert ((covered > 0.02) & (covered < 0.98)).any()
+    pictures = _pictures(frame[None], donors=True)
+    pictures = replace(pictures, others=np.full((3, SIDE, SIDE, 3), (40, 90, 40), dtype=np.uint8))
+
+    def redness(images: Tensor) -> Tensor:
+        return (images[:, 0] - 40 / 255).clamp(min=0).amax((-2, -1))[:, None]
+
+    edit = torch.from_numpy(covered)[None]
+    before = redness(pictures.images)
+    after = edited_scores(pictures, fill, torch.tensor([0]), edit, redness, chunk=1)
+    assert float(after) < 0.06 * float(before)  # the resampling's own ripple
