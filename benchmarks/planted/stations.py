@@ -36,6 +36,7 @@ class Workshop:
         self.memory = Memory.load(work / "memory.npz")
         self._sets: dict[int, sets.Pairs] = {}
         self._small: dict[int, NDArray[np.uint8]] = {}
+        self._trained: dict[tuple[str, int, int], nn.Module] = {}
 
     @cached_property
     def pool(self) -> sets.Pairs:
@@ -78,8 +79,15 @@ class Workshop:
             self._small[len(found)] = found.small()
         return self._small[len(found)]
 
-    def train(self, job: Job) -> nn.Module:
-        """The job's model, trained on a part of the pool in which so many images go along as its strength says."""
+    def model(self, job: Job) -> nn.Module:
+        """The job's model; those that differ only in how they are audited share one."""
+        which = (job.family, job.strength, job.seed)
+        if which not in self._trained:
+            self._trained[which] = self._train(job)
+        return self._trained[which]
+
+    def _train(self, job: Job) -> nn.Module:
+        """A model of a part of the pool in which so many images go along as its strength says."""
         shown = sets.aligned(self.pool.labels, job.strength / 100, seed=job.seed)
         chosen = np.sort(np.random.default_rng((job.seed, 3)).permutation(POOL)[:TRAINING])
         labels, shown = self.pool.labels[chosen], shown[chosen]
@@ -105,7 +113,7 @@ def work(station: Station, jobs: Sequence[Job], parts: Parts, out: Path) -> Iter
 
 def _record(shop: Workshop, station: Station, job: Job) -> dict[str, Any]:
     started = time.perf_counter()
-    model = shop.train(job)
+    model = shop.model(job)
     trained = time.perf_counter()
     found = shop.tests(job.images)
     told = truth.measure(model, found, shop.pixels(job), job.images)

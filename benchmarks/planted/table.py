@@ -77,6 +77,7 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     issues = [finding for finding in about if finding["status"] == "issue"]
     used = [finding for finding in issues if finding["answers"].get("used") == "yes"]
     truth, flagged, seconds = record["truth"], record["flagged"], record["seconds"]
+    settled = record["verdict"]["status"] in {"passed", "tip"}
     return {
         **_model(record),
         **{name: truth[name] for name in ("size", "flips", "aligned", "conflicting")},
@@ -86,7 +87,8 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
         "attended": any(finding["answers"].get("attended") == "yes" for finding in about),
         "used": bool(used),
         "used_by": "+".join(sorted({finding["code"] for finding in used})),
-        "excluded": bool(about) and record["verdict"]["status"] in {"passed", "tip"},
+        "excluded": bool(about) and (settled or record["verdict"]["headline"].startswith(_NOT_USED)),
+        "settled": bool(about) and settled,
         "harms": any(
             finding["answers"].get("harms") == "yes" and finding["status"] == "issue" for finding in findings
         ),
@@ -108,6 +110,10 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
         **{name: peers.get(name) for name in ("attention", "coverage", "iou", "mass", "area")},
         **{f"seconds_{name}": value for name, value in seconds.items()},
     }
+
+
+_NOT_USED = "No attribute is used"
+"""How a verdict begins that excludes the use of an attribute and leaves open whether something without a place matters."""
 
 
 def _largest(findings: Sequence[Mapping[str, Any]], code: str) -> float | None:
