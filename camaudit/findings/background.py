@@ -46,7 +46,7 @@ def _finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
     found = kinds(evidence, cell, policy)
     answer = answered(found)
     kind = deciding(found, answer)
-    status: Status = {Answer.YES: "issue", Answer.NO: "passed"}.get(answer, "insufficient")  # type: ignore[assignment]
+    status = answer.status
     seen = weighed.seen is Answer.YES
     if status == "passed" and seen:
         status = "tip"
@@ -131,7 +131,7 @@ def _not_applicable(evidence: Evidence, region: str) -> Finding:
     objects = [of for of, role in evidence.roles.items() if role == "object"]
     why = (
         f"no image has {' and '.join(objects[0].split('+'))} in a shape that could be cut out of it (a small part of the "
-        "image, apart from the attribute)"
+        f"image, apart from the attribute), and no other sample's {name} could be put in its place"
         if objects
         else "no region is annotated as the object, which would have to be cut out"
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from camaudit.findings.policy import Policy
-    from camaudit.types import Effect, Said
+    from camaudit.types import Effect, Said, Status
 
 
 class Answer(Enum):
@@ -26,6 +26,12 @@ class Answer(Enum):
         """The answer as a finding tells it; what nobody asked is open."""
         found: dict[Answer, Said] = {Answer.YES: "yes", Answer.NO: "no"}
         return found.get(self, "open")
+
+    @property
+    def status(self) -> Status:
+        """The status of a finding that asks whether something is used, and nothing else."""
+        found: dict[Answer, Status] = {Answer.YES: "issue", Answer.NO: "passed"}
+        return found.get(self, "insufficient")
 
 
 def attended(excess: Effect | None, policy: Policy) -> Answer:

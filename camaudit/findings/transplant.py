@@ -45,7 +45,7 @@ def transplant_findings(evidence: Evidence, policy: Policy) -> list[Finding]:
 def _finding(evidence: Evidence, cell: Cell, policy: Policy) -> Finding:
     moved = _shift(evidence, cell)
     answer = Answer.UNASKED if moved is None else follows(moved, policy)
-    status = _STATUS.get(answer, "insufficient")
+    status = answer.status
     shown, against = _exemplars(evidence, cell, moved, policy.exemplars)
     return Finding(
         code=ATTRIBUTE_TRANSPLANTED.id,
@@ -122,6 +122,3 @@ def _not_applicable(region: str) -> Finding:
     title = f"There was nothing to put {name} into, or nothing to take it from: every image has it, or none has, or too few lack it."
     advice = f"Annotate images that lack {name} with an empty region."
     return finding(ATTRIBUTE_TRANSPLANTED, "not_applicable", title, advice, region=region, role="attribute")
-
-
-_STATUS: dict[Answer, Status] = {Answer.YES: "issue", Answer.NO: "passed"}

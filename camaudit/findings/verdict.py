@@ -139,13 +139,15 @@ def _clean(findings: Sequence[Finding], tips: Sequence[Finding]) -> Verdict:
     if tips:
         lies = " Some maps lie on them all the same." if tips[0].code.startswith(_REGIONS) else ""
         lead = (
-            "The score does not follow the attributes when they are edited, beyond what edits elsewhere do."
+            "The score follows no annotated attribute, neither when it is edited, beyond what edits elsewhere do, nor when it is "
+            "exchanged for another kind."
         )
         return Verdict("tip", headline, f"{lead}{lies} {tips[0].title}", findings.index(tips[0]))
     return Verdict(
         "passed",
         headline,
-        "The score does not follow an annotated attribute when it is edited, beyond what edits elsewhere do. "
+        "The score follows no annotated attribute, neither when it is edited, beyond what edits elsewhere do, nor when it is "
+        "exchanged for another kind. "
         "A shortcut that nobody annotated and nobody measured would not be seen by this audit.",
     )
 

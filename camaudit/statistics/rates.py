@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.stats import studentized_range
 
 from camaudit.statistics.intervals import Interval
-from camaudit.statistics.units import units
+from camaudit.statistics.units import units, units_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -241,12 +241,7 @@ def shuffles(
     """
     generator = np.random.default_rng(seed)
     size = codes.size
-    unit = np.arange(size)
-    if subjects is not None:
-        own, names = pd.factorize(subjects)
-        missing = own < 0
-        own[missing] = len(names) + np.arange(missing.sum())
-        unit = pd.factorize(pd.Series(own).astype(str) + "/" + pd.Series(blocks).astype(str))[0]
+    unit = units_within(blocks, subjects)
     first = pd.Series(np.arange(size)).groupby(unit).first().to_numpy()
     if not bool((codes == codes[first][unit]).all()):
         blocks, unit, first = unit, np.arange(size), np.arange(size)

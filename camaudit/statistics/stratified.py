@@ -10,6 +10,7 @@ import pandas as pd
 
 from camaudit.statistics.moments import Moments, limits
 from camaudit.statistics.rates import PERMUTATIONS, Z, difference, rate, shuffles
+from camaudit.statistics.units import subject_codes, units_within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,10 +157,7 @@ def _usable(
     names, blocks = np.unique(strata[known].astype(str), return_inverse=True)
     cells = 2 * blocks + second[known]
     if subjects is not None:
-        own, several = pd.factorize(subjects[known])
-        missing = own < 0
-        own[missing] = len(several) + np.arange(missing.sum())
-        cells = np.unique(np.column_stack([cells, own]), axis=0)[:, 0]
+        cells = np.unique(np.column_stack([cells, subject_codes(subjects[known])]), axis=0)[:, 0]
     first, other = np.bincount(cells, minlength=2 * names.size).reshape(-1, 2).T
     enough = np.minimum(first, other) >= LEAST
     kept = known.copy()
@@ -203,11 +201,7 @@ def _error(
     influence: NDArray[np.float64], cells: NDArray[np.int64], subjects: NDArray[np.object_] | None
 ) -> tuple[float, float, float]:
     """Standard error of a sum of influences, its degrees of freedom by Satterthwaite, and how far it is askew."""
-    own = np.arange(influence.size)
-    if subjects is not None:
-        own, names = pd.factorize(subjects)
-        missing = own < 0
-        own[missing] = len(names) + np.arange(missing.sum())
+    own = np.arange(influence.size) if subjects is None else subject_codes(subjects)
     table = pd.DataFrame({"cell": cells, "own": own, "influence": influence})
     inside = table.groupby(["cell", "own"])["influence"].sum()
     several = inside.groupby("cell").size().to_numpy(dtype=np.float64)
@@ -237,10 +231,7 @@ def _permutation(
     centred = values - (np.bincount(blocks, weights=values) / np.bincount(blocks))[blocks]
     counts = np.ones(values.size)
     if subjects is not None:
-        own, names = pd.factorize(subjects)
-        missing = own < 0
-        own[missing] = len(names) + np.arange(missing.sum())
-        unit = pd.factorize(own * (blocks.max() + 1) + blocks)[0]
+        unit = units_within(blocks, subjects)
         first = pd.Series(np.arange(unit.size)).groupby(unit).first().to_numpy()
         if bool((second == second[first][unit]).all()):  # permuted as a whole, so it counts as a whole
             centred = np.bincount(unit, weights=centred).astype(np.float64)

@@ -85,3 +85,11 @@ def subject_codes(subjects: NDArray[np.object_]) -> NDArray[np.intp]:
     missing = codes < 0
     codes[missing] = len(names) + np.arange(missing.sum())
     return codes
+
+
+def units_within(blocks: NDArray[np.int64], subjects: NDArray[np.object_] | None) -> NDArray[np.intp]:
+    """A number for each subject of each block, (n,), in the order in which they come; of each value where there are none."""
+    if subjects is None:
+        return np.arange(blocks.size)
+    pairs = subject_codes(subjects) * (int(blocks.max(initial=0)) + 1) + blocks
+    return pd.factorize(pairs)[0]
