@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from camaudit.findings.building import share
 from camaudit.findings.codes import ATTRIBUTE_ATTENDED, ATTRIBUTE_HIDDEN, MAPS_TRUSTED, OBJECT_MISSED
 from camaudit.findings.ladder import Answer
 from camaudit.measure.trust import SAME, randomisation
@@ -190,7 +191,7 @@ def _empty(effects: Mapping[str, Effect]) -> str:
     empty = effects.get("zero_mass")
     if empty is None or not empty.low > _MOST_EMPTY:
         return ""
-    return f"{empty.estimate:.0%} of them are empty ({empty.low:.0%} to {empty.high:.0%})"
+    return _share_empty(empty)
 
 
 def _worse_than_random(effects: Mapping[str, Effect]) -> str:
@@ -231,11 +232,16 @@ def _undecided(effects: Mapping[str, Effect]) -> str:
     return f"{start}, half of what noise leaves, for sure: about {enough} images would do"
 
 
+def _share_empty(empty: Effect) -> str:
+    found, low, high = map(share, (empty.estimate, empty.low, empty.high))
+    return f"{found} of them are empty ({low} to {high})"
+
+
 def _perhaps_empty(effects: Mapping[str, Effect]) -> str:
     empty = effects.get("zero_mass")
-    if empty is None or empty.high <= _MOST_EMPTY:
+    if empty is None or not empty.high > _MOST_EMPTY:
         return ""
-    return f"{empty.estimate:.0%} of them are empty ({empty.low:.0%} to {empty.high:.0%})"
+    return _share_empty(empty)
 
 
 def _title(trust: Trust) -> str:

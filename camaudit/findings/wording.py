@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from camaudit.findings import building
 from camaudit.findings.ladder import Answer
 from camaudit.statistics import needed
 
@@ -49,7 +50,7 @@ def share(weighed: Weighed) -> str:
     mass, area = weighed.mass, weighed.area
     if mass is None or area is None or math.isnan(mass.estimate):
         return "the share of the evidence is not known"
-    return f"{mass.estimate:.0%} of the evidence lies there, where chance would put {area.estimate:.0%}"
+    return f"{building.share(mass.estimate)} of the evidence lies there, where chance would put {building.share(area.estimate)}"
 
 
 def maps(weighed: Weighed) -> str:
@@ -115,8 +116,8 @@ def pays(weighed: Weighed) -> str:
     gain = weighed.gain
     if gain is None or weighed.pays is not Answer.YES:
         return ""
-    least, most = -gain.high, -gain.low
-    return f", and {-gain.estimate:.0%} more of the images are right without it ({least:.0%} to {most:.0%})"
+    more, least, most = map(building.share, (-gain.estimate, -gain.high, -gain.low))
+    return f", and {more} more of the images are right without it ({least} to {most})"
 
 
 def enough(weighed: Weighed, policy: Policy) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from camaudit.findings.building import share
 from camaudit.models.outputs import labels_of, values_of
 from camaudit.statistics import group_table, mean_interval
 
@@ -34,7 +35,7 @@ def accuracy_warnings(samples: pd.DataFrame, model: LoadedModel) -> list[str]:
         return ["model.expect_accuracy could not be compared with anything: no sample has a label."]
     row = table[table["label"] == ""].iloc[0]
     found, low, high = (float(row[name]) for name in ("accuracy", "low", "high"))
-    said = f"The model is right in {found:.0%} of {row['n']} labelled samples (95 % interval {low:.0%} to {high:.0%})"
+    said = f"The model is right in {share(found)} of {row['n']} labelled samples (95 % interval {share(low)} to {share(high)})"
     return [*_unexpected(said, (low, high), model), *_chance(said, (low, high), samples, model)]
 
 
@@ -44,7 +45,7 @@ def _unexpected(said: str, interval: tuple[float, float], model: LoadedModel) ->
     if expected is None or low - tolerance <= expected <= high + tolerance:
         return []
     advice = "Check the preprocessing, the order of the classes and the split before you believe a map."
-    return [f"{said}, where {expected:.0%} was expected (model.expect_accuracy). {advice}"]
+    return [f"{said}, where {share(expected)} was expected (model.expect_accuracy). {advice}"]
 
 
 def _chance(said: str, interval: tuple[float, float], samples: pd.DataFrame, model: LoadedModel) -> list[str]:
@@ -61,9 +62,9 @@ def _chance(said: str, interval: tuple[float, float], samples: pd.DataFrame, mod
     if high < drawn:
         how = "worse than guessing: the classes may be named in another order than the head's outputs"
     elif low <= drawn:
-        how = f"which cannot be told from guessing ({drawn:.0%})"
+        how = f"which cannot be told from guessing ({share(drawn)})"
     else:
-        how = f"no better than always answering {most!r} ({shares[most]:.0%})"
+        how = f"no better than always answering {most!r} ({share(shares[most])})"
     return [f"{said}, {how}. The maps of such a model show nothing that it has learnt."]
 
 

@@ -51,14 +51,14 @@ def test_every_combination_of_answers(seen: str, followed: str, status: str, run
 @pytest.mark.parametrize(
     ("seen", "followed", "words"),
     [
-        ("yes", "yes", "editing hair away lowers its score by 0.40 SD (0.30 to 0.50) more than editing as much elsewhere does; 35% of the evidence lies there, where chance would put 15%."),
+        ("yes", "yes", "editing hair away lowers its score by 0.40 SD (0.30 to 0.50) more than editing as much elsewhere does; 35 % of the evidence lies there, where chance would put 15 %."),
         ("yes", "raises", "editing hair away raises its score by 0.40 SD (0.30 to 0.50) more than"),
         ("yes", "both ways", "changes its score, in one direction or the other, by 0.40 SD (0.32 to 0.50) more than"),
         ("yes", "no", "but the model does not use it: editing it away changes the score by +0.01 SD (−0.03 to +0.05) beyond the controls."),
         ("yes", "unasked", "Whether the model uses it was not tested."),
-        ("no", "no", "the maps lie on hair no more than chance would put there (35% of the evidence lies there, where chance would put 15%), and the model does not use it: editing it away changes the score by +0.01 SD (−0.03 to +0.05) beyond the controls."),
-        ("no", "unasked", "the maps lie on hair no more than chance would put there: 35% of the evidence lies there, where chance would put 15%. Whether the model uses it was not tested."),
-        ("open", "no", "it cannot be said whether the maps lie on hair (35% of the evidence lies there, where chance would put 15%), and the model does not use it"),
+        ("no", "no", "the maps lie on hair no more than chance would put there (35 % of the evidence lies there, where chance would put 15 %), and the model does not use it: editing it away changes the score by +0.01 SD (−0.03 to +0.05) beyond the controls."),
+        ("no", "unasked", "the maps lie on hair no more than chance would put there: 35 % of the evidence lies there, where chance would put 15 %. Whether the model uses it was not tested."),
+        ("open", "no", "it cannot be said whether the maps lie on hair (35 % of the evidence lies there, where chance would put 15 %), and the model does not use it"),
         ("open", "unasked", "Whether the model uses it was not tested."),
         ("yes", "open", "it cannot be said whether the model uses hair: editing it away changes the score by +0.08 SD (−0.05 to +0.21) beyond the controls"),
         ("yes", "few", "only 4 images can be used, and 10 are needed"),

@@ -44,11 +44,11 @@ def test_every_combination_of_answers(seen: str, followed: str, status: str, run
 @pytest.mark.parametrize(
     ("seen", "followed", "words"),
     [
-        ("yes", "yes", "the model uses tool: editing it away lowers its score by 0.40 SD (0.30 to 0.50) more than editing as much elsewhere does; 35%"),
-        ("yes", "unasked", "the maps lie on tool: 35% of the evidence"),
-        ("yes", "no", "the maps lie on tool (35% of the evidence lies there, where chance would put 15%), but the model does not use it: editing it away changes the score by +0.01 SD (−0.03 to +0.05) beyond the controls."),
-        ("no", "no", "the maps lie on tool no more than chance would put there (35% of the evidence lies there, where chance would put 15%), and the model does not use it"),
-        ("open", "no", "it cannot be said whether the maps lie on tool (35% of the evidence lies there, where chance would put 15%), but the model does not use it"),
+        ("yes", "yes", "the model uses tool: editing it away lowers its score by 0.40 SD (0.30 to 0.50) more than editing as much elsewhere does; 35 %"),
+        ("yes", "unasked", "the maps lie on tool: 35 % of the evidence"),
+        ("yes", "no", "the maps lie on tool (35 % of the evidence lies there, where chance would put 15 %), but the model does not use it: editing it away changes the score by +0.01 SD (−0.03 to +0.05) beyond the controls."),
+        ("no", "no", "the maps lie on tool no more than chance would put there (35 % of the evidence lies there, where chance would put 15 %), and the model does not use it"),
+        ("open", "no", "it cannot be said whether the maps lie on tool (35 % of the evidence lies there, where chance would put 15 %), but the model does not use it"),
         ("open", "unasked", "Whether the model uses it was not tested."),
         ("no", "open", "it cannot be said whether the model uses tool"),
     ],

@@ -137,7 +137,7 @@ def test_maps_that_are_mostly_empty_fail() -> None:
     found = replace(evidence("attribute", "yes", "no"), methods=("gradcam",), trust=rows)
     (finding,) = of_maps(decide(found))
     assert finding.answers == {"trusted": "no"}
-    assert "75% of them are empty (60% to 86%)" in finding.title
+    assert "75 % of them are empty (60 % to 86 %)" in finding.title
 
 
 OPEN: Mapping[str, tuple[Mapping[str, tuple[float, float]], str]] = {
@@ -147,7 +147,7 @@ OPEN: Mapping[str, tuple[Mapping[str, tuple[float, float]], str]] = {
     "unstable": (GOOD | {"noise": (0.2, 0.3)}, "half of what noise leaves"),
     "half of them empty": (
         GOOD | {"zero_mass": (0.5, 0.5)},
-        "50% of them are empty",
+        "50 % of them are empty",
     ),
     "only the deletion is worse": (
         GOOD | {"head": (0.7, 0.2), "deletion": (0.6, 0.1), "deletion_random": (0.4, 0.05)},

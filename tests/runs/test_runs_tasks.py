@@ -308,9 +308,9 @@ def test_a_model_that_is_better_than_chance_and_as_good_as_expected_is_not_warne
 @pytest.mark.parametrize(
     ("share", "labels", "said"),
     [
-        (0.35, ["a", "b", "c"] * 40, "which cannot be told from guessing (33%)"),
+        (0.35, ["a", "b", "c"] * 40, "which cannot be told from guessing (33 %)"),
         (0.10, ["a", "b", "c"] * 40, "worse than guessing: the classes may be named in another order"),
-        (0.80, ["a"] * 96 + ["b"] * 24, "no better than always answering 'a' (80%)"),
+        (0.80, ["a"] * 96 + ["b"] * 24, "no better than always answering 'a' (80 %)"),
     ],
 )
 def test_a_model_that_is_no_better_than_chance_is_warned_of(
@@ -324,8 +324,8 @@ def test_a_model_that_is_no_better_than_chance_is_warned_of(
 def test_an_accuracy_that_was_not_expected_is_warned_of() -> None:
     labels = ["a", "b", "c"] * 40
     (warning,) = judged([number % 10 > 2 for number in range(120)], labels, expect=0.95)
-    assert "right in 70% of 120" in warning
-    assert "where 95% was expected (model.expect_accuracy). Check the preprocessing" in warning
+    assert "right in 70 % of 120" in warning
+    assert "where 95 % was expected (model.expect_accuracy). Check the preprocessing" in warning
 
 
 def test_an_expectation_without_labels_is_said_to_be_idle() -> None:

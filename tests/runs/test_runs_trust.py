@@ -251,7 +251,7 @@ def test_maps_without_mass_are_said(tmp_path: Path) -> None:
     found = audited(tmp_path, net, small_audit.CLASSES, count=40, targets=["predicted"])
     finding = maps_finding(found)
     assert finding.answers == {"trusted": "no"}
-    assert "100% of them are empty" in finding.title
+    assert "100 % of them are empty" in finding.title
     assert found.verdict.headline != ""
 
 
