@@ -32,6 +32,7 @@ class Weighed:
         followed: whether it is used.
         gain: what editing it away takes from the accuracy, by label where the run has that target; None where nothing was
             edited.
+        by_label: whether it is by label.
         pays: whether the model is right more often without it; only of an attribute that is used.
         fills: what regions were edited with.
         always: whether it is an attribute that every image has, so that only its kind can be asked about.
@@ -51,6 +52,7 @@ class Weighed:
     fills: tuple[str, ...] = ()
     always: bool = False
     kind: Kind | None = None
+    by_label: bool = False
 
     @property
     def effects(self) -> dict[str, Effect]:
@@ -80,7 +82,10 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
         followed, moved = kind.answer, kind.effect
     elif kept and followed is Answer.YES:
         followed = Answer.OPEN
-    gain = _gain(evidence, cell)
+    by_label = evidence.edited("accuracy", cell, target="label")
+    gain = by_label or evidence.edited("accuracy", cell)
+    if gain is not None and gain.n == 0:
+        gain = None  # nothing is right or wrong without a label
     return Weighed(
         cell=cell,
         target=evidence.target,
@@ -95,13 +100,8 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
         fills=evidence.fills,
         always=kept,
         kind=kind,
+        by_label=by_label is not None,
     )
-
-
-def _gain(evidence: Evidence, cell: Cell) -> Effect | None:
-    by_label = evidence.edited("accuracy", cell, target="label")
-    found = by_label or evidence.edited("accuracy", cell)
-    return None if found is None or found.n == 0 else found  # nothing is right or wrong without a label
 
 
 def telling(shift: Effect | None, response: Effect | None, followed: Answer, policy: Policy) -> Effect | None:

@@ -117,7 +117,10 @@ def pays(weighed: Weighed) -> str:
     if gain is None or weighed.pays is not Answer.YES:
         return ""
     more, least, most = map(building.share, (-gain.estimate, -gain.high, -gain.low))
-    return f", and {more} more of the images are right without it ({least} to {most})"
+    # a finding may be about what the model says, and its accuracy about what is so
+    other = weighed.by_label and weighed.target != "label" and weighed.cell.target_class
+    mine = f" of {weighed.cell.target_class}" if other else ""
+    return f", and {more} more of the images{mine} are right once it is edited away ({least} to {most})"
 
 
 def enough(weighed: Weighed, policy: Policy) -> str:

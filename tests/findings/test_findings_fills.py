@@ -108,7 +108,10 @@ def _paying(*numbers: float, target: str = "predicted", followed: str = "yes", n
 def test_an_attribute_without_which_more_images_are_right_harms(target: str) -> None:
     for finding in _paying(-0.08, -0.12, -0.04, CLEAR, target=target):
         assert (finding.status, finding.rung, finding.answers["harms"]) == ("issue", "harms", "yes")
-        assert "8 % more of the images are right without it (4 % to 12 %)" in finding.title
+        whose = f" of {finding.target_class}" if target == "label" and finding.target_class else ""
+        assert (
+            f"8 % more of the images{whose} are right once it is edited away (4 % to 12 %)" in finding.title
+        )
         assert finding.effect is not None
         assert finding.effect.name == "shift"
         assert finding.evidence["harms"].name == "accuracy"
