@@ -37,6 +37,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters |= {
         "share": words.share,
+        "unbroken": words.unbroken,
         "rate": words.rate,
         "count": words.count,
         "q": words.adjusted,

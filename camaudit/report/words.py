@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from camaudit.statistics import MINIMUM
@@ -135,6 +136,11 @@ def share(value: float) -> str:
     if 0 < percent < 1:
         return f"{percent:.1f}{NARROW}%" if percent >= 0.05 else f"under 0.1{NARROW}%"
     return f"{percent:.0f}{NARROW}%"
+
+
+def unbroken(sentence: str) -> str:
+    """A sentence in which no line ends between a number and its unit."""
+    return re.sub(r"(?<=\d) (?=%|SD\b)", NARROW, sentence)
 
 
 def rate(value: float) -> str:

@@ -90,3 +90,10 @@ def test_what_is_not_finite_is_not_drawn() -> None:
     assert "whisker" not in plot
     assert "nan" not in plot
     assert "&lt;said&gt;" in plot
+
+
+def test_no_line_ends_between_a_number_and_its_unit() -> None:
+    said = "0.68 SD (0.60 to 0.76) higher, and 18 % more (3 % to 36 %) of 5 SDKs"
+    assert words.unbroken(said) == (
+        "0.68\u202fSD (0.60 to 0.76) higher, and 18\u202f% more (3\u202f% to 36\u202f%) of 5 SDKs"
+    )
