@@ -5,6 +5,7 @@
 ``python -m benchmarks.planted --quick``   some models of six shortcuts, 15 minutes on two cores
 ``python -m benchmarks.planted --full``    the whole grid; a run that was stopped goes on where it was
 ``python -m benchmarks.planted --report``  ``docs/validity.md`` from the committed table, or from ``--out``
+``python -m benchmarks.planted --worked``  audits the models of its three verdicts again and leaves their reports in ``--out``
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.planted import grid
 from benchmarks.planted.composing import Parts
-from benchmarks.planted.stations import go_on
+from benchmarks.planted.stations import go_on, keep_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--report", action="store_true")
+    parser.add_argument("--worked", action="store_true")
     parser.add_argument("--out", type=Path, default=OUT, help="results, as JSON lines")
     parser.add_argument("--parts", type=Path, default=OUT / "parts", help="what the script has fetched")
     parser.add_argument("--portion", choices=["development", "reported"], default="reported")
@@ -53,6 +55,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from benchmarks.planted.report import write
 
         write(chosen.out if chosen.quick or chosen.full or chosen.out != OUT else None)
+    if chosen.worked:
+        _worked(Parts(chosen.parts), chosen.out)
+
+
+def _worked(parts: Parts, out: Path) -> None:
+    """The reports of the three verdicts that the page tells of."""
+    from benchmarks.planted import rates, report, table
+
+    models, _ = table.load()
+    for name, row in report.worked(rates.main_table(models[models["portion"] == "reported"])).items():
+        one = row.to_dict()
+        station = grid.Station(
+            one["task"], one["shortcut"], one["portion"], int(one["station_seed"]), int(one["along"])
+        )
+        job = grid.Job(one["family"], int(one["strength"]), int(one["seed"]), trust=bool(one["trusted"]))
+        print(name, keep_run(station, job, parts, out / "worked") / "report.html", flush=True)
 
 
 def run(plan: grid.Plan, parts: Parts, out: Path, *, workers: int, minutes: float | None) -> None:

@@ -45,8 +45,9 @@ def audit(
     *,
     out: Path,
     trust: bool,
+    keep: bool = False,
 ) -> dict[str, Any]:
-    """Audit a model as a user would, and hold what was said against the truth; the run is deleted."""
+    """Audit a model as a user would, and hold what was said against the truth; the run is deleted unless it is kept."""
     shutil.rmtree(out, ignore_errors=True)
     started = time.perf_counter()
     loaded = camaudit.load_model(model, classes=list(CLASSES[found.task]), preprocessing=recipe)
@@ -61,7 +62,8 @@ def audit(
         "peers": peers.decisions(run, found),
         "seconds": {**run.manifest.seconds, "all": seconds},
     }
-    shutil.rmtree(out)
+    if not keep:
+        shutil.rmtree(out)
     return record
 
 

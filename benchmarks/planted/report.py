@@ -329,22 +329,37 @@ def _varied(models: pd.DataFrame, column: str, values: Sequence[object]) -> str:
     return f"The same {len(same)} models throughout.\n\n" + _markdown(head, rows)
 
 
-def _worked(main: pd.DataFrame) -> str:
-    """What the audit wrote about one biased model, one trap and one model with a global shortcut."""
+def worked(main: pd.DataFrame) -> dict[str, pd.Series]:
+    """The rows of one biased model, one trap and one model with a global shortcut, those examined most, and gravest."""
     local = main["shortcut"].isin(LOCAL)
-    chosen = (
-        ("A shortcut that is used", main[local & (main["kind"] == "biased") & main["used"]]),
-        ("A trap", main[local & (main["kind"] == "clean") & (main["trap"] == "shuffled") & ~main["used"]]),
-        ("A shortcut without a place", main[~local & (main["kind"] == "biased") & main["invisible"]]),
-    )
+    chosen = {
+        "used": main[local & (main["kind"] == "biased") & main["used"]],
+        "trap": main[local & (main["kind"] == "clean") & (main["trap"] == "shuffled") & ~main["used"]],
+        "unseen": main[~local & (main["kind"] == "biased") & main["invisible"]],
+    }
+    order = ["trusted", "severity", "strength"]
+    return {
+        name: of.sort_values(order, ascending=False, kind="stable").iloc[0]
+        for name, of in chosen.items()
+        if not of.empty
+    }
+
+
+_WORKED: Final = {
+    "used": "A shortcut that is used",
+    "trap": "A trap",
+    "unseen": "A shortcut without a place",
+}
+
+
+def _worked(main: pd.DataFrame) -> str:
+    """What the audit wrote about each of them, and how its report begins."""
     told = []
-    for name, of in chosen:
-        if of.empty:
-            continue
-        one = of.sort_values(["severity", "strength"], ascending=False, kind="stable").iloc[0]
+    for name, one in worked(main).items():
         twins = f"{one['effect']:+.2f}".replace("-", "−")
         about = f"{one['task']}, {one['shortcut']}, {one['family']}, {one['strength']} %; twins {twins} SD"
-        told.append(f"**{name}** ({about}). *{one['headline']}.* {one['says']}")
+        told.append(f"**{_WORKED[name]}** ({about}). *{one['headline']}.* {one['says']}")
+        told.append(f"[![The report of it](validity-{name}.jpg)](validity-{name}.jpg)")
     return "\n\n".join(told)
 
 

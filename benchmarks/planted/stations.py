@@ -111,7 +111,15 @@ def work(station: Station, jobs: Sequence[Job], parts: Parts, out: Path) -> Iter
             shop.memory.save(shop.work / "memory.npz")
 
 
-def _record(shop: Workshop, station: Station, job: Job) -> dict[str, Any]:
+def keep_run(station: Station, job: Job, parts: Parts, out: Path) -> Path:
+    """Train, measure and audit one model; the run, with its report, stays."""
+    torch.set_num_threads(1)
+    shop = Workshop(station, parts, out / station.id)
+    _record(shop, station, job, keep=True)
+    return shop.work / "run"
+
+
+def _record(shop: Workshop, station: Station, job: Job, *, keep: bool = False) -> dict[str, Any]:
     started = time.perf_counter()
     model = shop.model(job)
     trained = time.perf_counter()
@@ -121,7 +129,7 @@ def _record(shop: Workshop, station: Station, job: Job) -> dict[str, Any]:
     sets.write(found, shop.work / "images", job.images)
     data = sets.dataset(found, shop.work / "images", job.images, job.masks, seed=station.seed)
     recipe = networks.preprocessing(job.family, SIDE)
-    record = audit(model, recipe, data, found, told, out=shop.work / "run", trust=job.trust)
+    record = audit(model, recipe, data, found, told, out=shop.work / "run", trust=job.trust, keep=keep)
     record["seconds"] |= {"train": trained - started, "twins": measured - trained}
     return {
         "station": vars(station),
