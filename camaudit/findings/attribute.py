@@ -93,8 +93,13 @@ def _advice(weighed: Weighed, status: Status, policy: Policy) -> str:
 def _wanted(weighed: Weighed, policy: Policy) -> str:
     """What would decide it."""
     name = wording.region(weighed)
+    if not weighed.shown:
+        return f"Add images that show {name}, with it annotated in them."
     if weighed.moved is not None and weighed.moved.n == 0:
-        return f"Annotate the object (roles.object), so that it can be put on other backgrounds: {name} leaves no room for a control."
+        return (
+            "Annotate the object (roles.object) and leave audit.intervention.exchange on, so that it can be put on other backgrounds: "
+            f"{name} leaves no room for a control."
+        )
     if weighed.always and weighed.kind is None:
         return (
             f"Name a group column that tells the kinds of {name} (data.columns.groups), with five images of each at least, and leave "

@@ -93,10 +93,12 @@ def _title(evidence: Evidence, weighed: Weighed, kind: Kind | None, answer: Answ
             f"{about}, the score does not follow {name}: on backgrounds whose {whose} the same object scores {moves} "
             f"against the others{_spread(evidence, weighed)}; {share}."
         )
-    few = kind.effect.n < policy.least_samples or math.isnan(kind.effect.low)
+    few = kind.effect.n < policy.least_samples
     why = (
         f"only {kind.effect.n} samples can be used"
         if few
+        else "too few subjects, or too few donors of each kind, were met"
+        if math.isnan(kind.effect.low)
         else f"the same object scores {moves} against the others on backgrounds whose {whose}, and the interval holds "
         f"{wording.holds(kind.effect, policy)}"
     )
@@ -128,9 +130,11 @@ def _advice(weighed: Weighed, status: Status) -> str:
 
 def _not_applicable(evidence: Evidence, region: str) -> Finding:
     name = " and ".join(region.split("+"))
-    objects = [of for of, role in evidence.roles.items() if role == "object"]
+    objects = sorted(
+        (of for of, role in evidence.roles.items() if role == "object"), key=lambda of: -of.count("+")
+    )
     why = (
-        f"no image has {' and '.join(objects[0].split('+'))} in a shape that could be cut out of it (a small part of the "
+        f"it may be turned off (audit.intervention.exchange), or no image has {' and '.join(objects[0].split('+'))} in a shape that could be cut out of it (a small part of the "
         f"image, apart from the attribute), and no other sample's {name} could be put in its place"
         if objects
         else "no region is annotated as the object, which would have to be cut out"

@@ -116,15 +116,51 @@ class Evidence:
             & (self.measurements["role"] == "attribute")
             & self.measurements["method"].isin(self.fills[:1])
         ]
-        areas = self.measurements[
-            (self.measurements["metric"] == "area") & (self.measurements["target"] == self.target)
-        ]
-        there = areas[areas["value"] > 0].drop_duplicates(["sample", "region"])
         return [
             str(region)
             for region, rows in shifts.groupby("region", sort=True)
-            if rows["value"].notna().sum() * 2 < (there["region"] == region).sum()
+            if rows["value"].notna().sum() * 2 < len(self.having(str(region)))
         ]
+
+    def having(self, region: str) -> frozenset[str]:
+        """The samples that have a region, whatever their maps show."""
+        return self._annotated.get(region, (frozenset(), frozenset()))[0]
+
+    def annotated(self, region: str) -> frozenset[str]:
+        """The samples of which is known whether they have a region."""
+        return self._annotated.get(region, (frozenset(), frozenset()))[1]
+
+    @cached_property
+    def _annotated(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+        """By region the samples that have it, and those of which that is known.
+
+        A map without mass has no area; the centre of the image lies on a region, or does not, whatever the map.
+        """
+        table = self.measurements
+        area, centre = (
+            table[table["metric"] == name].dropna(subset="value") for name in ("area", "pointing_centre")
+        )
+        has = pd.concat([area[area["value"] > 0], centre])
+        known = pd.concat([area, centre])
+        samples = [dict(iter(of.groupby("region")["sample"])) for of in (has, known)]
+        return {
+            str(region): (frozenset(samples[0].get(region, ())), frozenset(own))
+            for region, own in samples[1].items()
+        }
+
+    def shown(self, cell: Cell) -> bool:
+        """Whether any image of a cell has its region; where nothing is known of that, they may have it."""
+        if not self.annotated(cell.region):
+            return True
+        having = self.having(cell.region)
+        table = self.measurements
+        mine = table[(table["region"] == cell.region) & (table["target"] == self.target)]
+        if cell.target_class:
+            mine = mine[mine["target_class"] == cell.target_class]
+        if cell.group:
+            members = self.samples.loc[self.samples[f"group_{cell.group}"] == cell.value, "sample"]
+            mine = mine[mine["sample"].isin(members)]
+        return not having.isdisjoint(mine["sample"])
 
     def exchanged(self, region: str, put: str) -> bool:
         """Whether images were given other samples' backgrounds, or attributes, to learn what an attribute does.
@@ -223,8 +259,12 @@ class Evidence:
             for region in sorted(examined, key=lambda name: name != widest)
             for group, value in [("", ""), *(self._groups() if region == widest else [])]
         ]
+        # of what a class never shows nothing can be asked there; of what no image shows it is said that none does
         return [
-            cell for cell in cells if (cell.target_class, cell.region, cell.group, cell.value) in measured
+            cell
+            for cell in cells
+            if (cell.target_class, cell.region, cell.group, cell.value) in measured
+            and (self.shown(cell) or not self.having(cell.region))
         ]
 
     def _groups(self) -> list[tuple[str, str]]:

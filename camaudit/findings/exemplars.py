@@ -32,7 +32,9 @@ def exemplars(
     ranks = [excess.rank(pct=True)]
     if moved is not None:
         sign = -1.0 if moved.estimate < 0 else 1.0
-        ranks.append((evidence.edited_values(moved.name, cell) * sign).rank(pct=True))
+        followed = evidence.edited_values(moved.name, cell).dropna() * sign
+        # what was not edited shows nothing of what an edit does
+        ranks = [excess[excess.index.isin(followed.index)].rank(pct=True), followed.rank(pct=True)]
     ordered = pd.concat(ranks, axis=1).mean(axis=1).sort_index().sort_values(ascending=False, kind="stable")
     return ends(ordered, count)
 

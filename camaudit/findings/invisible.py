@@ -11,7 +11,7 @@ import numpy as np
 
 from camaudit.findings.appearance import associated_looks, look_findings
 from camaudit.findings.building import effect_of, enough, finding, listed, signed, sized
-from camaudit.findings.codes import GLOBAL_LOOK, GROUP_UNSEEN, MATCHED_GROUPS
+from camaudit.findings.codes import ATTRIBUTE_TRANSPLANTED, GLOBAL_LOOK, GROUP_UNSEEN, MATCHED_GROUPS
 from camaudit.findings.looks import LOOKS
 from camaudit.findings.outcomes import Contrast, Outcomes, answer, contrasts, outcomes, speaking, towards
 from camaudit.statistics.matching import paired_differences
@@ -72,11 +72,15 @@ def _groups(
         return [finding(code, "not_applicable", title, "Mend that first, then audit again.")]
     if not annotated:
         return [_matched(evidence, outcome, group, policy) for group in evidence.groups]
-    open_ = [one for one in attributes if one.role == "attribute" and one.answers.get("used") == "open"]
-    return [
-        _group_finding(evidence, outcome, group, policy, undecided=bool(open_ and not open_[0].group))
-        for group in evidence.groups
+    asked = [
+        one
+        for one in attributes
+        if one.role == "attribute" and not one.group and one.code != ATTRIBUTE_TRANSPLANTED.id
     ]
+    open_ = any(one.answers.get("used") == "open" for one in asked)
+    untested = bool(asked) and not any("used" in one.answers for one in asked)
+    why = "was not tested" if untested else "is undecided" if open_ else ""
+    return [_group_finding(evidence, outcome, group, policy, undecided=why) for group in evidence.groups]
 
 
 def group_sides(
@@ -94,8 +98,9 @@ def group_sides(
 
 
 def _group_finding(
-    evidence: Evidence, outcome: Outcomes, group: str, policy: Policy, *, undecided: bool
+    evidence: Evidence, outcome: Outcomes, group: str, policy: Policy, *, undecided: str
 ) -> Finding:
+    """What a group does; `undecided` says why it is not known whether an annotated attribute is used, and is empty where it is."""
     sides = group_sides(outcome, group, policy)
     found = contrasts(outcome, sides, seeds=[evidence.seed + 100 + i for i in range(len(sides))])
     known = [one for one in found.values() if one.target_class]
@@ -116,7 +121,7 @@ def _group_finding(
         [name for name, role in evidence.roles.items() if role == "attribute" and "+" not in name]
     )
     if undecided:
-        title += f"; whether the model uses {regions} is undecided, so it cannot be said whether a heatmap could show why."
+        title += f"; whether the model uses {regions} {undecided}, so it cannot be said whether a heatmap could show why."
         status = "insufficient" if status == "issue" else status
     else:
         title += f"; it was not found to use {regions}, so what makes the difference is not visible to a heatmap of these regions."

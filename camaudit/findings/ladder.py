@@ -54,18 +54,19 @@ def follows(effect: Effect, policy: Policy) -> Answer:
     return Answer.NO if _within(effect, policy) else Answer.OPEN
 
 
-def harms(gain: Effect | None, policy: Policy) -> Answer:
-    """Is the model right more often once an attribute is edited away?
+def harms(gain: Effect | None, alone: Effect | None, policy: Policy) -> Answer:
+    """Is the model right more often once an attribute is edited away, than before and than where as much else is?
 
     Args:
         gain: what the edit takes from the accuracy, beyond the controls: below zero where it makes more images right.
+        alone: what the edit takes from it, whatever the controls do.
         policy: the thresholds.
     """
     if gain is None:
         return Answer.UNASKED
     if gain.n < policy.least_samples or math.isnan(gain.low):
         return Answer.OPEN
-    if gain.high < 0 and gain.q <= policy.level:
+    if gain.high < 0 and gain.q <= policy.level and (alone is None or alone.high < 0):
         return Answer.YES
     return Answer.NO if gain.low > -policy.least_gap else Answer.OPEN
 
@@ -73,7 +74,8 @@ def harms(gain: Effect | None, policy: Policy) -> Answer:
 def used(shift: Effect | None, response: Effect | None, policy: Policy) -> Answer:
     """Does the score follow the region, up or down, by more than the threshold?
 
-    Surely more than a little is use, surely less is none; an interval that holds the threshold is open.
+    Surely more than a little is use, surely less is none; an interval that holds the threshold is open. So is a shift that is the
+    controls' doing: where they move the score more than the edit of the region does.
 
     Args:
         shift: mean of what the edit of the region does beyond the controls. It tells the direction, but is zero where an
@@ -85,7 +87,7 @@ def used(shift: Effect | None, response: Effect | None, policy: Policy) -> Answe
         return Answer.UNASKED
     if min(shift.n, response.n) < policy.least_samples or math.isnan(shift.low) or math.isnan(response.low):
         return Answer.OPEN
-    if _beyond(shift, policy):
+    if _beyond(shift, policy) and not response.high < 0:
         return Answer.YES
     if response.low > policy.least_response and response.q <= policy.level:
         return Answer.YES

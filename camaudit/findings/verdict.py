@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from camaudit.statistics.exchanges import EXCHANGE
 from camaudit.types import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -136,19 +137,18 @@ def _without_issue(findings: Sequence[Finding]) -> Verdict:
 
 def _clean(findings: Sequence[Finding], tips: Sequence[Finding]) -> Verdict:
     headline = "No use of an attribute was found"
+    used = [finding.evidence["used"] for finding in _whole(findings) if "used" in finding.evidence]
+    exchanged = any(effect.name == EXCHANGE for effect in used)
+    edited = "when it is edited, beyond what edits elsewhere do"
+    how = f"neither {edited}, nor when it is exchanged for another kind" if exchanged else edited
+    lead = f"The score follows no annotated attribute {how}."
     if tips:
         lies = " Some maps lie on them all the same." if tips[0].code.startswith(_REGIONS) else ""
-        lead = (
-            "The score follows no annotated attribute, neither when it is edited, beyond what edits elsewhere do, nor when it is "
-            "exchanged for another kind."
-        )
         return Verdict("tip", headline, f"{lead}{lies} {tips[0].title}", findings.index(tips[0]))
     return Verdict(
         "passed",
         headline,
-        "The score follows no annotated attribute, neither when it is edited, beyond what edits elsewhere do, nor when it is "
-        "exchanged for another kind. "
-        "A shortcut that nobody annotated and nobody measured would not be seen by this audit.",
+        f"{lead} A shortcut that nobody annotated and nobody measured would not be seen by this audit.",
     )
 
 
@@ -163,6 +163,9 @@ def _who_pays(findings: Sequence[Finding], verdict: Verdict) -> str:
     if issues:
         # the figures, without the warnings behind them
         return "" if issues[0].title in verdict.text else f"{issues[0].title.split('. ')[0].rstrip('.')}."
+    small = [finding for finding in asked if finding.status == "tip"]
+    if small:
+        return "" if small[0].title in verdict.text else f"{small[0].title.split('. ')[0].rstrip('.')}."
     if any(finding.status == "insufficient" for finding in asked):
         return "Whether a group is classified worse cannot be said."
     if any(finding.status == "passed" for finding in asked):
@@ -181,7 +184,9 @@ def _believed(findings: Sequence[Finding], verdict: Verdict) -> str:
     if failed:
         few = "One method's maps" if len(failed) == 1 else f"The maps of {len(failed)} methods"
         return f"{few} cannot be believed here and were left out."
-    if any(finding.answers.get("trusted") == "yes" for finding in judged):
+    # of several methods the one that the regions were judged by
+    deciding = [f for f in _of(findings, _REGIONS) if "trusted" in f.answers][:1] or judged
+    if any(finding.answers["trusted"] == "yes" for finding in deciding):
         return "The maps pass the checks that maps must pass to be believed."
     return "Whether the maps can be believed cannot be said."
 
@@ -193,19 +198,10 @@ def _of(findings: Sequence[Finding], family: str) -> list[Finding]:
 def _whole(findings: Sequence[Finding]) -> list[Finding]:
     """Those on all samples of a class or of the dataset: a small group that is undecided does not undo them.
 
-    What one kind of edit leaves open counts where no other kind answers it of the same class and region; putting an attribute
-    into other images says nothing of the images that have it.
+    Putting an attribute into other images says nothing of the images that have it.
     """
     mine = [f for f in _of(findings, _REGIONS) if f.role == "attribute" and not f.group]
-    asked = [f for f in mine if f.status != "not_applicable" and f.code != TRANSPLANT]
-    answered = {(f.target_class, f.region, f.code) for f in asked if f.answers.get("used") in {"yes", "no"}}
-
-    def elsewhere(finding: Finding) -> bool:
-        """Whether another kind of edit answers what this one leaves open."""
-        of, region, code = finding.target_class, finding.region, finding.code
-        return any((of, region) == (other, same) and code != kind for other, same, kind in answered)
-
-    return [f for f in asked if f.answers.get("used") in {"yes", "no"} or not elsewhere(f)]
+    return [f for f in mine if f.status != "not_applicable" and f.code != TRANSPLANT]
 
 
 def _judged(findings: Sequence[Finding]) -> list[Finding]:
@@ -220,9 +216,7 @@ def _failed(findings: Sequence[Finding]) -> list[Finding]:
 def _more(count: int) -> str:
     if count == 0:
         return ""
-    if count == 1:
-        return " One more finding says so of another class, group or region."
-    return f" {count} more findings say so of other classes, groups or regions."
+    return " One more finding says so." if count == 1 else f" {count} more findings say so."
 
 
 def _regions(findings: Sequence[Finding]) -> str:

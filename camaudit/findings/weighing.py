@@ -35,6 +35,7 @@ class Weighed:
         by_label: whether it is by label.
         pays: whether the model is right more often without it; only of an attribute that is used.
         fills: what regions were edited with.
+        shown: whether any image of the cell has the region.
         always: whether it is an attribute that every image has, so that only its kind can be asked about.
         kind: the kind of it that was held against the others; None where none was.
     """
@@ -50,6 +51,7 @@ class Weighed:
     gain: Effect | None
     pays: Answer
     fills: tuple[str, ...] = ()
+    shown: bool = True
     always: bool = False
     kind: Kind | None = None
     by_label: bool = False
@@ -84,6 +86,7 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
         followed = Answer.OPEN
     by_label = evidence.edited("accuracy", cell, target="label")
     gain = by_label or evidence.edited("accuracy", cell)
+    alone = evidence.edited("accuracy_region", cell, target="label" if by_label else None)
     if gain is not None and gain.n == 0:
         gain = None  # nothing is right or wrong without a label
     return Weighed(
@@ -96,8 +99,11 @@ def weigh(evidence: Evidence, cell: Cell, policy: Policy) -> Weighed:
         seen=attended(excess, policy),
         followed=followed,
         gain=gain,
-        pays=harms(gain, policy) if cell.role == "attribute" and followed is Answer.YES else Answer.UNASKED,
+        pays=harms(gain, alone, policy)
+        if cell.role == "attribute" and followed is Answer.YES
+        else Answer.UNASKED,
         fills=evidence.fills,
+        shown=evidence.shown(cell),
         always=kept,
         kind=kind,
         by_label=by_label is not None,
@@ -108,6 +114,8 @@ def telling(shift: Effect | None, response: Effect | None, followed: Answer, pol
     """Of shift and response the one that gave the answer, or leaves it open."""
     if shift is None or response is None or math.isnan(shift.low) or math.isnan(response.low):
         return shift
+    if response.high < 0 and followed is not Answer.NO:
+        return response  # the controls move the score more, and so the shift is theirs
     if followed is Answer.YES:
         # the shift, where it is beyond doubt: it has a direction
         return shift if max(shift.low, -shift.high) > policy.least_shift else response

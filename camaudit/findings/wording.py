@@ -120,7 +120,7 @@ def pays(weighed: Weighed) -> str:
     # a finding may be about what the model says, and its accuracy about what is so
     other = weighed.by_label and weighed.target != "label" and weighed.cell.target_class
     mine = f" of {weighed.cell.target_class}" if other else ""
-    return f", and {more} more of the images{mine} are right once it is edited away ({least} to {most})"
+    return f", and {more} more of the images{mine} are right once it is edited away than once as much elsewhere is ({least} to {most})"
 
 
 def enough(weighed: Weighed, policy: Policy) -> str:
@@ -139,7 +139,7 @@ def undecided(weighed: Weighed, policy: Policy) -> str:
     if few or moved is None:
         return few
     if weighed.always and weighed.kind is None:
-        return f"editing it away {follows(moved)}, but every image has it, so an image without it is like none the model knows"
+        return f"{moves(weighed, moved)}, but every image has it, so an image without it is like none the model knows"
     if moved.name == "response" and moved.high < 0:
         return "editing as much elsewhere changes the score more than editing it does"
     return f"{moves(weighed, moved)}, and the interval holds {holds(moved, policy)}"
@@ -156,14 +156,17 @@ def holds(effect: Effect, policy: Policy) -> str:
 
 def _few(weighed: Weighed, policy: Policy) -> str:
     """What there is too little of to say anything; empty where there is enough."""
-    moved, excess = weighed.moved, weighed.excess
+    moved = weighed.moved
     least = policy.least_samples
     unknown = moved is None or moved.n < least or math.isnan(moved.low)
     if weighed.kind is not None and unknown:
         return "every image has it, and it can be exchanged in too few images, or for too few of each kind"
     if moved is None or moved.n == 0:
-        seen = excess is not None and excess.n > 0
-        return "no image has room for the control edits" if seen else "the region is in none of the images"
+        return (
+            "no image has room for the control edits"
+            if weighed.shown
+            else "the region is in none of the images"
+        )
     if moved.n < least:
         return f"only {moved.n} images can be used, and {least} are needed"
     return f"its {moved.n} images show fewer than {least} subjects" if unknown else ""

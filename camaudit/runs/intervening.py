@@ -157,6 +157,8 @@ def intervene(
             continue
         every = torch.tensor(rows, device=images.device).repeat_interleave(edits.shape[1])
         for fill in settings.fills:
+            if fill == "swap" and (pictures.order is None or not pictures.order.shape[1]):
+                continue  # nobody else's image to take a place from
             after = edited_scores(
                 pictures, fill, every, edits.flatten(0, 1).to(images), asked.scores, chunk=settings.chunk
             )

@@ -56,7 +56,7 @@ def crossed_contrast(
     Args:
         values: (n,) one a pair of sample and donor; NaN is left out.
         samples: (n,) what the value is of, or its subject.
-        donors: (n,) whom it was measured with, or its subject.
+        donors: (n,) whom it was measured with, or its subject; one of both kinds counts on both sides.
         inside: (n,) whether the donor is of the one kind.
         confidence: such as 0.95.
     """
@@ -68,6 +68,9 @@ def crossed_contrast(
     )
     if not numbers.size:
         return _unknown(0, 0)
+    column = (
+        2 * column + kind
+    )  # a subject of both kinds is one donor of each: what it has in common cancels out
     design = kind - _mean_by(row, kind.astype(np.float64))[row]
     both = np.abs(design) > 1e-12
     numbers, kind, design = numbers[both], kind[both], design[both]

@@ -62,13 +62,13 @@ def _evidence(*kinds: str, seen: str = "no", exchanged: bool = True, item: bool 
             "sample": sample,
             "method": method,
             "target": "predicted",
-            "target_class": "nurse",
+            "target_class": "nurse" if number % 2 else "doctor",
             "region": "background",
             "role": "attribute",
             "metric": metric,
             "value": value,
         }
-        for sample in ids
+        for number, sample in enumerate(ids)
         for method, metric, value in (
             ("gradcam", "area", 0.9),
             ("mean", "shift", NAN),
@@ -148,3 +148,14 @@ def test_what_could_not_be_exchanged_is_not_applicable_with_the_reason(*, item: 
     assert finding.status == "not_applicable"
     assert why in finding.title
     assert {f.status for f in _of_code(found, "CAM101")} == {"insufficient"}
+
+
+def test_samples_without_an_interval_are_not_too_few() -> None:
+    (finding, *_) = _of_code(decide(_evidence("few", "few")))
+    assert "too few subjects, or too few donors of each kind, were met" in finding.title
+    assert "samples can be used" not in finding.title
+
+
+def test_why_no_object_was_put_elsewhere_is_not_made_up() -> None:
+    (finding,) = _of_code(decide(_evidence(exchanged=False)))
+    assert "may be turned off (audit.intervention.exchange)" in finding.title

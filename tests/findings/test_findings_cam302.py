@@ -98,3 +98,28 @@ def test_of_several_values_the_one_that_differs_is_named() -> None:
         table.assign(group_gender=place), people.margin_of(table) + 0.9 * (place == "street")
     )
     assert found(table).group == {"gender": "street"}
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        (
+            [("CAM101", {}, "no"), ("CAM101", {"gender": "man"}, "open"), ("CAM101", {}, "open")],
+            "is undecided",
+        ),
+        ([("CAM101", {}, "no"), ("CAM101", {"gender": "man"}, "open")], "was not found"),
+        ([("CAM101", {}, "no"), ("CAM105", {}, "open")], "was not found"),
+        ([("CAM101", {}, None)], "was not tested"),
+    ],
+)
+def test_whatever_leaves_use_open_is_heard(
+    others: list[tuple[str, dict[str, str], str | None]], said: str
+) -> None:
+    use = replace(found(uneven(0.9)), role="attribute", region="hair", status="passed")
+    attributes = [
+        replace(use, code=code, group=group, answers={"used": answer} if answer else {})  # type: ignore[dict-item]
+        for code, group, answer in others
+    ]
+    finding = found(uneven(0.9), *attributes)
+    assert (said if said != "was not found" else "it was not found to use hair") in finding.title
+    assert finding.status == ("issue" if said == "was not found" else "insufficient")

@@ -110,7 +110,8 @@ def test_an_attribute_without_which_more_images_are_right_harms(target: str) -> 
         assert (finding.status, finding.rung, finding.answers["harms"]) == ("issue", "harms", "yes")
         whose = f" of {finding.target_class}" if target == "label" and finding.target_class else ""
         assert (
-            f"8 % more of the images{whose} are right once it is edited away (4 % to 12 %)" in finding.title
+            f"8 % more of the images{whose} are right once it is edited away than once as much elsewhere is (4 % to 12 %)"
+            in finding.title
         )
         assert finding.effect is not None
         assert finding.effect.name == "shift"

@@ -38,7 +38,7 @@ def with_kinds(
     """Every image has hair; taking it away does `absence`, exchanging it `apart`."""
     tables = evidence("attribute", "yes", absence)
     names = [f"s{i}" for i in range(COUNT)]
-    areas = pd.DataFrame({"sample": names, "value": np.where(np.arange(COUNT) < absent, np.nan, 0.1)})
+    areas = pd.DataFrame({"sample": names, "value": np.where(np.arange(COUNT) < absent, 0.0, 0.1)})
     areas = areas.assign(
         method="gradcam",
         metric="area",
@@ -169,3 +169,11 @@ def test_too_few_images_decide_nothing() -> None:
     (finding,) = of_hair(with_kinds("few", n=4))
     assert finding.answers["used"] == "open"
     assert "it can be exchanged in too few images, or for too few of each kind" in finding.title
+
+
+def test_what_its_absence_does_is_told_with_its_direction() -> None:
+    (finding,) = of_hair(with_kinds("no", absence="open", groups=()))
+    assert (
+        "editing it away changes the score by +0.08 SD (−0.05 to +0.21) beyond the controls, but every"
+        in finding.title
+    )

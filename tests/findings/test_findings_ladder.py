@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from camaudit.findings import Policy
-from camaudit.findings.ladder import Answer, attended, used
+from camaudit.findings.ladder import Answer, attended, harms, used
 from tests.findings.tables import NAN, effect
 
 POLICY = Policy()
@@ -49,6 +49,12 @@ def test_nothing_measured_is_nothing_asked() -> None:
         ((-0.15, -0.19, -0.09), (0.10, 0.00, 0.29), Answer.NO),
         ((0.00, -0.05, 0.05), (0.02, -0.01, 0.05), Answer.NO),
         ((0.00, -0.05, 0.05), (-0.40, -0.50, -0.30), Answer.OPEN),  # the controls did more
+        (
+            (-0.60, -0.70, -0.50),
+            (-0.60, -0.70, -0.50),
+            Answer.OPEN,
+        ),  # and lowered the score, which the edit did not
+        ((0.60, 0.50, 0.70), (-0.20, -0.30, -0.10), Answer.OPEN),
         ((0.08, 0.05, 0.21), (0.02, -0.01, 0.05), Answer.OPEN),
         ((-0.08, -0.21, -0.05), (0.02, -0.01, 0.05), Answer.OPEN),
         ((0.40, 0.20, 0.60), (0.02, -0.01, 0.05), Answer.OPEN),  # touches the threshold
@@ -81,3 +87,23 @@ def test_a_policy_moves_the_thresholds() -> None:
     )
     assert attended(effect(0.2, 0.15, 0.25), Policy(least_excess=0.3)) is Answer.NO
     assert attended(effect(0.2, 0.15, 0.25, n=9), Policy(least_samples=9)) is Answer.YES
+
+
+@pytest.mark.parametrize(
+    ("gain", "alone", "answer"),
+    [
+        ((-0.20, -0.30, -0.10), (-0.20, -0.30, -0.10), Answer.YES),
+        (
+            (-0.20, -0.30, -0.10),
+            (0.00, -0.02, 0.02),
+            Answer.OPEN,
+        ),  # the controls made images wrong, the edit none right
+        ((-0.20, -0.30, -0.10), None, Answer.YES),
+        ((0.02, -0.01, 0.05), (-0.20, -0.30, -0.10), Answer.NO),
+    ],
+)
+def test_harms(
+    gain: tuple[float, float, float], alone: tuple[float, float, float] | None, answer: Answer
+) -> None:
+    by_itself = None if alone is None else effect(*alone)
+    assert harms(effect(*gain), by_itself, POLICY) is answer

@@ -99,8 +99,8 @@ def test_both_measures_count_the_same_and_undefined_ones_do_not() -> None:
     shift = {"a": 0.3, "b": 0.2, "c": NAN, "d": 0.1, "e": NAN}
     tables = replace(evidence("attribute", "yes", "yes"), measurements=measurements(excess, shift))
     shown, against = exemplars(tables, CELL, effect(0.3, 0.2, 0.4), 9)
-    assert shown[0] == "c"
-    assert {*shown, *against} == {"a", "b", "c", "d"}
+    # "c" was not edited, so it shows nothing of what an edit does, however much of its evidence lies there
+    assert {*shown, *against} == {"a", "b", "d"}
     assert against[0] == "d"
 
 
@@ -198,3 +198,47 @@ def test_what_both_directions_show_ranks_by_size() -> None:
     finding = next(f for f in decide(tables) if f.target_class == "nurse")
     assert set(finding.samples[:2]) == {"s0", "s10"}
     assert finding.counter_samples[0] == "s5"
+
+
+def _shown(region_of: dict[str, float], *, metric: str = "area", target_class: str = "nurse") -> pd.DataFrame:
+    return (
+        measurements({}, {})
+        .reindex(range(len(region_of)))
+        .assign(
+            sample=list(region_of),
+            value=list(region_of.values()),
+            metric=metric,
+            method="gradcam",
+            target="predicted",
+            target_class=target_class,
+            region="hair",
+            role="attribute",
+        )
+    )
+
+
+def test_what_a_class_never_shows_is_not_asked_there() -> None:
+    base = evidence("attribute", "no", "no")
+    shown = pd.concat(
+        [_shown({"s0": 0.1, "s1": 0.2}), _shown({"s2": 0.0, "s3": 0.0}, target_class="doctor")],
+        ignore_index=True,
+    )
+    tables = replace(base, measurements=shown)
+    assert {cell.target_class for cell in tables.cells("attribute")} == {"", "nurse"}
+    nowhere = replace(base, measurements=shown.assign(value=0.0))
+    assert {cell.target_class for cell in nowhere.cells("attribute")} == {"", "nurse", "doctor"}
+    assert not nowhere.shown(CELL)
+
+
+def test_a_map_without_mass_hides_no_region() -> None:
+    """Its area is not known; the centre of the image lies on a region or beside it whatever the map."""
+    empty = pd.concat(
+        [
+            _shown({"s0": float("nan"), "s1": 0.2, "s2": 0.0}),
+            _shown({"s0": 0.0, "s1": 1.0, "s2": float("nan")}, metric="pointing_centre"),
+        ],
+        ignore_index=True,
+    )
+    tables = replace(evidence("attribute", "no", "no"), measurements=empty)
+    assert tables.having("hair") == {"s0", "s1"}
+    assert tables.annotated("hair") == {"s0", "s1", "s2"}

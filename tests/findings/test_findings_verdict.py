@@ -148,7 +148,7 @@ TABLE = [
     (_trust("open"), "passed", "No use of an attribute was found"),
     (_trust("yes"), "passed", "No use of an attribute was found"),
     ([_finding("CAM101", "insufficient", region="face")], "insufficient", "Not decided"),
-    ([_finding("CAM104", "insufficient")], "passed", "No use of an attribute was found"),  # CAM101 answers it
+    ([_finding("CAM104", "insufficient", region="wall")], "insufficient", "Not decided"),
     ([_finding("CAM105", "insufficient", region="face")], "passed", "No use of an attribute was found"),
     ([_finding("CAM301", "insufficient")], "insufficient", OPEN_ELSEWHERE),
     ([_finding("CAM302", "insufficient", group={"gender": "man"})], "insufficient", OPEN_ELSEWHERE),
@@ -241,3 +241,39 @@ def test_every_combination_of_findings(findings: list[Finding]) -> None:
     assert "cannot be trusted here" not in verdict.headline or set(trust) == {"no"}
     assert "  " not in verdict.text
     assert verdict.text.endswith(".")
+
+
+def _about(code: str, status: str, title: str, **answers: str) -> Finding:
+    (one, *_) = _findings(("no", "no"), None)
+    return replace(
+        one,
+        code=code,
+        status=cast("Status", status),
+        title=title,
+        region=None,
+        role=None,
+        answers=cast("dict[str, Said]", answers),
+    )
+
+
+def test_a_small_gap_is_not_denied() -> None:
+    tip = _about("CAM401", "tip", "In images of nurse men are right less often by 3 points.")
+    passed = _about("CAM403", "passed", "No value is better off over all labels and worse off within them.")
+    text = conclude([*_findings(("no", "no")), tip, passed]).text
+    assert "right less often by 3 points" in text
+    assert "No group that was asked about" not in text
+
+
+def test_of_several_methods_the_deciding_one_is_believed_or_not() -> None:
+    maps = [
+        _about("CAM201", "insufficient", "…", trusted="open"),
+        _about("CAM201", "passed", "…", trusted="yes"),
+    ]
+    regions = [replace(one, answers={**one.answers, "trusted": "open"}) for one in _findings(("no", "no"))]
+    assert "Whether the maps can be believed cannot be said." in conclude([*regions, *maps]).text
+    believed = [replace(one, answers={**one.answers, "trusted": "yes"}) for one in _findings(("no", "no"))]
+    assert "The maps pass the checks" in conclude([*believed, *maps]).text
+
+
+def test_an_exchange_is_told_of_only_where_there_was_one() -> None:
+    assert "exchanged" not in conclude(_findings(("no", "no"))).text

@@ -142,3 +142,20 @@ def test_a_run_is_not_resumed_with_another_training_table(folder: Path, unfair: 
             run_config(load_config(folder / "unfair.yaml"), folder / "unfair", resume=True)
     finally:
         (folder / "train.csv").write_text(table, encoding="utf-8")
+
+
+def test_a_swap_with_nobody_elses_image_is_no_edit(tmp_path: Path) -> None:
+    """All images are of one subject, so no other sample can lend a place."""
+    small_audit.write_audit(tmp_path, count=12)
+    table = pd.read_csv(tmp_path / "table.csv", dtype=str)
+    table.assign(subject="somebody").to_csv(tmp_path / "table.csv", index=False)
+    edits = {"fills": ["mean", "swap"], "exchange": False, "looks": False}
+    config = small_audit.write_config(
+        tmp_path / "swap.yaml",
+        audit={"intervention": edits, "trust": {"enabled": False}, "device": "cpu", "batch_size": 8},
+    )
+    run = run_config(load_config(config), tmp_path / "run")
+    edited = run.measurements[run.measurements["metric"] == "shift_region"].groupby("method")["value"]
+    assert edited.count()["mean"] > 0
+    assert edited.count()["swap"] == 0
+    assert all(finding.answers.get("used") != "yes" for finding in run.findings)

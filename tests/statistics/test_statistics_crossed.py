@@ -284,3 +284,21 @@ def test_effects_of_transplants_are_means_in_every_cell() -> None:
     assert (table.loc[table["metric"] == "response", "estimate"] == 0.5).all()
     against_nothing = table.loc[table["metric"] == "shift_region", "estimate"]
     assert list(against_nothing) == pytest.approx(list(table.loc[table["metric"] == "shift", "estimate"] + 1))
+
+
+def test_donor_subjects_of_both_kinds_count_on_both_sides() -> None:
+    """Each subject was given the kind of its last row, which left a side with one donor, or none."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        rows, each = np.repeat(np.arange(30), 4), 4
+        donors = rng.integers(0, 7, 30 * each)
+        kind = np.tile([True, True, False, False], 30)
+        values = rng.normal(size=rows.size) + 0.5 * kind + 0.3 * rng.normal(size=7)[donors]
+        found = crossed_contrast(values, rows, donors, kind)
+        apart = crossed_contrast(values, rows, 2 * donors + kind, kind)
+        assert found == apart
+        assert found.donors == len(set(zip(donors.tolist(), kind.tolist(), strict=True)))
+        assert found.low < found.estimate < found.high
+        order = rng.permutation(rows.size)
+        again = crossed_contrast(values[order], rows[order], donors[order], kind[order])
+        assert again[:3] == pytest.approx(found[:3])
