@@ -228,7 +228,22 @@ def _intervals(cells: pd.DataFrame) -> str:
         "for water), no twin says what nothing at all would do: there only what exchanges one for the other is held against twins. "
         "A *response* (what an edit does beyond its controls, in any direction) is left out: twins have no controls.\n\n"
     )
-    return told + _markdown(("finding, effect", "holds the twins' effect", "median width, SD", "cells"), rows)
+    head = ("finding, effect", "holds the twins' effect", "median width, SD", "cells")
+    return told + _markdown(head, rows) + _hidden(cells)
+
+
+def _hidden(cells: pd.DataFrame) -> str:
+    """How much of a head's effect an exchange tells."""
+    of = cells[(cells["shortcut"] == "head") & (cells["twins"].abs() > CLEAN)]
+    of = of[of["code"].isin(["CAM101", "CAM102"])]
+    if of.empty:
+        return ""
+    share = float((of["estimate"] / of["twins"]).median())
+    return (
+        f"\n\nThe intervals of heads are too low rather than too narrow: an exchange tells {share:.2f} of what the twins say (the "
+        f"median of {len(of)} classes that a head moves by more than {CLEAN} SD). What stands in front of the exchanged head "
+        "hides some of it, and it is scaled to the box of the own one; which of the two takes how much was not measured."
+    )
 
 
 def _severity(main: pd.DataFrame) -> str:

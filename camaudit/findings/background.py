@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from camaudit.findings import wording
-from camaudit.findings.building import finding
+from camaudit.findings.building import finding, sized
 from camaudit.findings.codes import BACKGROUND_USED
 from camaudit.findings.exemplars import most_moved
 from camaudit.findings.kinds import answered, deciding, kinds
@@ -82,7 +82,7 @@ def _title(evidence: Evidence, weighed: Weighed, kind: Kind | None, answer: Answ
     whose = f"{kind.group} is {kind.value}" if kind.group != "label" else f"label is {kind.value}"
     if answer is Answer.YES:
         side = "higher" if kind.effect.estimate >= 0 else "lower"
-        size = wording.size(kind.effect)
+        size = sized(kind.effect)
         return (
             f"{about}, the same object scores {size} {side} on backgrounds whose {whose} than on the others"
             f"{_spread(evidence, weighed)}; {share}."

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from camaudit.findings import wording
-from camaudit.findings.building import finding
+from camaudit.findings.building import finding, sized
 from camaudit.findings.codes import ATTRIBUTE_TRANSPLANTED
 from camaudit.findings.evidence import Cell, over_fills
 from camaudit.findings.exemplars import ends
@@ -101,7 +101,7 @@ def _title(evidence: Evidence, cell: Cell, moved: Effect | None, answer: Answer,
     against = "against nothing pasted and against what images without it show in that place"
     if answer is Answer.YES:
         side = "raises" if moved.estimate >= 0 else "lowers"
-        return f"{start}{side} the score by {wording.size(moved)}, {against}."
+        return f"{start}{side} the score by {sized(moved)}, {against}."
     does = f"changes the score by {wording.signed(moved)}, {against}"
     if answer is Answer.OPEN:
         return f"{start}{does}, which says neither that the model uses {name} nor that it does not."

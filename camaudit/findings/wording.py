@@ -63,12 +63,6 @@ def maps(weighed: Weighed) -> str:
     return f"it cannot be said whether the maps lie on {name}"
 
 
-def size(effect: Effect) -> str:
-    """How large an effect is, whatever its direction."""
-    low, high = sorted((abs(effect.low), abs(effect.high)))
-    return f"{abs(effect.estimate):.2f} SD ({low:.2f} to {high:.2f})"
-
-
 def signed(effect: Effect) -> str:
     """How large an effect is, with its direction."""
     return f"{effect.estimate:+.2f} SD ({effect.low:+.2f} to {effect.high:+.2f})".replace("-", "−")
@@ -77,8 +71,8 @@ def signed(effect: Effect) -> str:
 def follows(effect: Effect) -> str:
     """What editing the region did to the score, beyond what editing as much elsewhere does."""
     if effect.name == "response":
-        return f"changes its score, in one direction or the other, by {size(effect)}"
-    return f"{'lowers' if effect.estimate >= 0 else 'raises'} its score by {size(effect)}"
+        return f"changes its score, in one direction or the other, by {building.sized(effect)}"
+    return f"{'lowers' if effect.estimate >= 0 else 'raises'} its score by {building.sized(effect)}"
 
 
 def uses(weighed: Weighed, effect: Effect) -> str:
@@ -89,7 +83,7 @@ def uses(weighed: Weighed, effect: Effect) -> str:
             f"editing {name} away {follows(effect)} more than editing as much elsewhere does{alone(weighed)}"
         )
     side = "higher" if effect.estimate >= 0 else "lower"
-    return f"the same image scores {size(effect)} {side} with {name} of images whose {_is(kind)} than with {name} of the others"
+    return f"the same image scores {building.sized(effect)} {side} with {name} of images whose {_is(kind)} than with {name} of the others"
 
 
 def moves(weighed: Weighed, effect: Effect) -> str:

@@ -227,14 +227,15 @@ def test_an_edit_of_nothing_changes_nothing(fill: str) -> None:
     torch.testing.assert_close(found, _corner_model(images))
 
 
-def test_an_edit_of_everything_is_the_fill_and_of_a_part_lies_between() -> None:
+def test_an_edit_takes_every_pixel_that_it_touches_and_no_other() -> None:
     images = torch.rand(2, 3, SIDE, SIDE)
-    edits = torch.stack([torch.ones(SIDE, SIDE), torch.full((SIDE, SIDE), 0.25)])
-    edits, rows = edits.repeat(2, 1, 1), torch.tensor([0, 0, 1, 1])
+    edits = torch.stack([torch.full((SIDE, SIDE), share) for share in (1.0, 0.25, 0.0)])
+    edits, rows = edits.repeat(2, 1, 1), torch.tensor([0, 0, 0, 1, 1, 1])
     found = edited_scores(_pictures(images), "blur", rows, edits, _corner_model, chunk=3)
     before, filled = _corner_model(images), _corner_model(blur(images, 0.1))
-    torch.testing.assert_close(found[0::2], filled)
-    torch.testing.assert_close(found[1::2], before * 0.75 + filled * 0.25)
+    torch.testing.assert_close(found[0::3], filled)
+    torch.testing.assert_close(found[1::3], filled)
+    torch.testing.assert_close(found[2::3], before)
 
 
 def test_scores_after_edits_do_not_depend_on_the_chunk() -> None:
