@@ -352,7 +352,7 @@ def worked(main: pd.DataFrame) -> dict[str, pd.Series]:
         "trap": main[local & (main["kind"] == "clean") & (main["trap"] == "shuffled") & ~main["used"]],
         "unseen": main[~local & (main["kind"] == "biased") & main["invisible"]],
     }
-    order = ["trusted", "severity", "strength"]
+    order = ["trusted", "attended", "severity", "strength"]
     return {
         name: of.sort_values(order, ascending=False, kind="stable").iloc[0]
         for name, of in chosen.items()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,8 @@ from benchmarks.planted.truth import BIASED, CLEAN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def record(station: Station, job: Job, effect: float, *, used: bool, estimate: float | None = None) -> dict:
@@ -183,3 +185,10 @@ def test_the_grid_is_large_enough_and_reported_seeds_are_not_those_it_was_develo
         assert scratch or station.seed < grid.FIRST_REPORTED_SEED
     assert all(station.seed < grid.FIRST_PRETRAINED_SEED for station, _ in grid.whole("development"))
     assert {station.id for station, _ in grid.quick()} <= {station.id for station, _ in grid.whole()}
+
+
+def test_the_page_is_made_of_the_committed_tables() -> None:
+    models, cells = table.load()
+    models, cells = models[models["portion"] == "reported"], cells[cells["portion"] == "reported"]
+    page = (ROOT / "docs" / "validity.md").read_text(encoding="utf-8")
+    assert page == report.text(models, rates.main_table(cells))
