@@ -345,11 +345,11 @@ def _varied(models: pd.DataFrame, column: str, values: Sequence[object]) -> str:
 
 
 def worked(main: pd.DataFrame) -> dict[str, pd.Series]:
-    """The rows of one biased model, one trap and one model with a global shortcut, those examined most, and gravest."""
+    """The rows of a biased model, a trap that was seen through and a global shortcut: those examined most, and gravest."""
     local = main["shortcut"].isin(LOCAL)
     chosen = {
         "used": main[local & (main["kind"] == "biased") & main["used"]],
-        "trap": main[local & (main["kind"] == "clean") & (main["trap"] == "shuffled") & ~main["used"]],
+        "trap": main[local & (main["kind"] == "clean") & (main["trap"] == "shuffled") & main["excluded"]],
         "unseen": main[~local & (main["kind"] == "biased") & main["invisible"]],
     }
     order = ["trusted", "attended", "severity", "strength"]

@@ -32,6 +32,9 @@ _REGIONS, _TRUST, _UNSEEN, _HARMS = "CAM1", "CAM2", "CAM3", "CAM4"
 
 TRANSPLANT = "CAM105"
 
+_GAPS = frozenset({"CAM401", "CAM402"})
+"""Findings of groups that are right less often than others."""
+
 _NO_ATTRIBUTE = "No attribute region is annotated, so whether the model is right for the wrong reason was not examined on regions."
 
 
@@ -163,7 +166,7 @@ def _who_pays(findings: Sequence[Finding], verdict: Verdict) -> str:
     if issues:
         # the figures, without the warnings behind them
         return "" if issues[0].title in verdict.text else f"{issues[0].title.split('. ')[0].rstrip('.')}."
-    small = [finding for finding in asked if finding.status == "tip"]
+    small = [finding for finding in asked if finding.status == "tip" and finding.code in _GAPS]
     if small:
         return "" if small[0].title in verdict.text else f"{small[0].title.split('. ')[0].rstrip('.')}."
     if any(finding.status == "insufficient" for finding in asked):

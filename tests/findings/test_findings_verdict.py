@@ -262,6 +262,8 @@ def test_a_small_gap_is_not_denied() -> None:
     text = conclude([*_findings(("no", "no")), tip, passed]).text
     assert "right less often by 3 points" in text
     assert "No group that was asked about" not in text
+    association = _about("CAM404", "tip", "In the audited images 91 % of nurse are women.")
+    assert "No group that was asked about" in conclude([*_findings(("no", "no")), association, passed]).text
 
 
 def test_of_several_methods_the_deciding_one_is_believed_or_not() -> None:
