@@ -124,33 +124,25 @@ class Evidence:
 
     def having(self, region: str) -> frozenset[str]:
         """The samples that have a region, whatever their maps show."""
-        return self._annotated.get(region, (frozenset(), frozenset()))[0]
-
-    def annotated(self, region: str) -> frozenset[str]:
-        """The samples of which is known whether they have a region."""
-        return self._annotated.get(region, (frozenset(), frozenset()))[1]
+        return self._having.get(region, frozenset())
 
     @cached_property
-    def _annotated(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
-        """By region the samples that have it, and those of which that is known.
+    def _having(self) -> dict[str, frozenset[str]]:
+        """By region the samples that have it; a region that was not measured in any sample is left out.
 
         A map without mass has no area; the centre of the image lies on a region, or does not, whatever the map.
         """
         table = self.measurements
-        area, centre = (
-            table[table["metric"] == name].dropna(subset="value") for name in ("area", "pointing_centre")
-        )
-        has = pd.concat([area[area["value"] > 0], centre])
-        known = pd.concat([area, centre])
-        samples = [dict(iter(of.groupby("region")["sample"])) for of in (has, known)]
-        return {
-            str(region): (frozenset(samples[0].get(region, ())), frozenset(own))
-            for region, own in samples[1].items()
-        }
+        if table.empty:
+            return {}
+        rows = table[table["metric"].isin(["area", "pointing_centre"])]
+        there = rows[rows["value"].notna() & ((rows["metric"] == "pointing_centre") | (rows["value"] > 0))]
+        samples = dict(iter(there.groupby("region")["sample"]))
+        return {str(region): frozenset(samples.get(region, ())) for region in rows["region"].unique()}
 
     def shown(self, cell: Cell) -> bool:
         """Whether any image of a cell has its region; where nothing is known of that, they may have it."""
-        if not self.annotated(cell.region):
+        if cell.region not in self._having:
             return True
         having = self.having(cell.region)
         table = self.measurements

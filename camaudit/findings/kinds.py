@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from camaudit.types import Effect
 
 EVERYWHERE = 0.95
-"""Share of the annotated images that have an attribute, from which on every image is taken to have it."""
+"""Share of the images that have an attribute, from which on every image is taken to have it."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ def always(evidence: Evidence, region: str) -> bool:
 
 def everywhere(evidence: Evidence, region: str) -> bool:
     """Whether (nearly) every image has a region, so that without it a picture is like none the model knows."""
-    having, known = evidence.having(region), evidence.annotated(region)
-    return bool(having) and len(having) >= EVERYWHERE * len(known)
+    return bool(len(evidence.samples)) and len(evidence.having(region)) >= EVERYWHERE * len(evidence.samples)
 
 
 def kinds(evidence: Evidence, cell: Cell, policy: Policy) -> list[Kind]:

@@ -38,7 +38,7 @@ def with_kinds(
     """Every image has hair; taking it away does `absence`, exchanging it `apart`."""
     tables = evidence("attribute", "yes", absence)
     names = [f"s{i}" for i in range(COUNT)]
-    areas = pd.DataFrame({"sample": names, "value": np.where(np.arange(COUNT) < absent, 0.0, 0.1)})
+    areas = pd.DataFrame({"sample": names, "value": np.where(np.arange(COUNT) < absent, np.nan, 0.1)})
     areas = areas.assign(
         method="gradcam",
         metric="area",

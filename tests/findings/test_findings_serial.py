@@ -220,12 +220,12 @@ def _shown(region_of: dict[str, float], *, metric: str = "area", target_class: s
 def test_what_a_class_never_shows_is_not_asked_there() -> None:
     base = evidence("attribute", "no", "no")
     shown = pd.concat(
-        [_shown({"s0": 0.1, "s1": 0.2}), _shown({"s2": 0.0, "s3": 0.0}, target_class="doctor")],
+        [_shown({"s0": 0.1, "s1": 0.2}), _shown({"s2": NAN, "s3": NAN}, target_class="doctor")],
         ignore_index=True,
     )
     tables = replace(base, measurements=shown)
     assert {cell.target_class for cell in tables.cells("attribute")} == {"", "nurse"}
-    nowhere = replace(base, measurements=shown.assign(value=0.0))
+    nowhere = replace(base, measurements=shown.assign(value=NAN))
     assert {cell.target_class for cell in nowhere.cells("attribute")} == {"", "nurse", "doctor"}
     assert not nowhere.shown(CELL)
 
@@ -234,11 +234,10 @@ def test_a_map_without_mass_hides_no_region() -> None:
     """Its area is not known; the centre of the image lies on a region or beside it whatever the map."""
     empty = pd.concat(
         [
-            _shown({"s0": float("nan"), "s1": 0.2, "s2": 0.0}),
-            _shown({"s0": 0.0, "s1": 1.0, "s2": float("nan")}, metric="pointing_centre"),
+            _shown({"s0": NAN, "s1": 0.2, "s2": NAN}),
+            _shown({"s0": 0.0, "s1": 1.0, "s2": NAN}, metric="pointing_centre"),
         ],
         ignore_index=True,
     )
     tables = replace(evidence("attribute", "no", "no"), measurements=empty)
     assert tables.having("hair") == {"s0", "s1"}
-    assert tables.annotated("hair") == {"s0", "s1", "s2"}
