@@ -143,8 +143,8 @@ def _clean(findings: Sequence[Finding], tips: Sequence[Finding]) -> Verdict:
     used = [finding.evidence["used"] for finding in _whole(findings) if "used" in finding.evidence]
     exchanged = any(effect.name == EXCHANGE for effect in used)
     edited = "when it is edited, beyond what edits elsewhere do"
-    how = f"neither {edited}, nor when it is exchanged for another kind" if exchanged else edited
-    lead = f"The score follows no annotated attribute {how}."
+    how = f": neither {edited}, nor when it is exchanged for another kind" if exchanged else f" {edited}"
+    lead = f"The score follows no annotated attribute{how}."
     if tips:
         lies = " Some maps lie on them all the same." if tips[0].code.startswith(_REGIONS) else ""
         return Verdict("tip", headline, f"{lead}{lies} {tips[0].title}", findings.index(tips[0]))
