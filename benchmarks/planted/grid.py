@@ -92,7 +92,10 @@ _PHOTOGRAPHED: Final[Kinds] = (
 _TRAPS: Final[Kinds] = (("nurse", "watermark"), ("nurse", "patch"), ("nurse", "head"), ("nurse", "object"))
 _VARIED: Final[Kinds] = (("nurse", "patch"), ("nurse", "watermark"), ("nurse", "frame"))
 _RARE: Final[Kinds] = (
-    *(("waterbird", "background"), ("nurse", "head"), ("mammal", "jpeg"), ("waterbird", "object")),
+    ("waterbird", "background"),
+    ("nurse", "head"),
+    ("mammal", "jpeg"),
+    ("waterbird", "object"),
 )
 """Of these few models were biased in the first table."""
 

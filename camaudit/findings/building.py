@@ -83,7 +83,9 @@ def sized(effect: Effect) -> str:
 
 
 def share(value: float) -> str:
-    """A share in whole percent, but never 100 % of what is not all, nor 0 % of what is there."""
+    """A share in whole percent, but never 100 % of what is not all, nor 0 % of what is there; in words where it is not known."""
+    if not math.isfinite(value):
+        return "an unknown share"
     rounded = round(100 * value)
     if (rounded == 100 and value < 1) or (rounded == 0 and value > 0):
         return f"{100 * value:.1f} %"

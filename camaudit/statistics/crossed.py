@@ -68,9 +68,8 @@ def crossed_contrast(
     )
     if not numbers.size:
         return _unknown(0, 0)
-    column = (
-        2 * column + kind
-    )  # a subject of both kinds is one donor of each: what it has in common cancels out
+    # a subject of both kinds is one donor of each: what it has in common cancels out
+    column = 2 * column + kind
     design = kind - _mean_by(row, kind.astype(np.float64))[row]
     both = np.abs(design) > 1e-12
     numbers, kind, design = numbers[both], kind[both], design[both]

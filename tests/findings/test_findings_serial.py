@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from camaudit.findings import conclude, decide, read_findings, write_findings
+from camaudit.findings.building import share
 from camaudit.findings.evidence import Cell
 from camaudit.findings.exemplars import exemplars
 from camaudit.findings.wording import follows
@@ -241,3 +242,8 @@ def test_a_map_without_mass_hides_no_region() -> None:
     )
     tables = replace(evidence("attribute", "no", "no"), measurements=empty)
     assert tables.having("hair") == {"s0", "s1"}
+
+
+def test_a_share_that_is_not_known_is_no_number() -> None:
+    assert share(NAN) == "an unknown share"
+    assert (share(0.999), share(0.001), share(1.0), share(0.35)) == ("99.9 %", "0.1 %", "100 %", "35 %")
